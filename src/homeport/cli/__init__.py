@@ -1,0 +1,1 @@
+"""The command line: one file a verb. It draws, asks, prints, and maps errors to exit codes."""

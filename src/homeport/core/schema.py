@@ -1,0 +1,106 @@
+"""The database's tables, once, for SQLite and PostgreSQL alike. Alembic's migrations lead to exactly this.
+
+Times are seconds since the epoch (float); sizes are bytes. Nothing here knows how rows are used.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Boolean, Column, Float, ForeignKey, Integer, MetaData, String, Table, Text
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# SQLite gives row numbers to INTEGER primary keys alone.
+RowId = BigInteger().with_variant(Integer, "sqlite")
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("name", String(128), nullable=False, unique=True),
+    Column(
+        "name_key", String(128), nullable=False, unique=True
+    ),  # NFKC + casefold: no two names look the same
+    Column("argon2", Text, nullable=False),
+    Column("scram_sha256", Text, nullable=False),
+    Column("rights", Text, nullable=False),
+    Column("quota_bytes", BigInteger),  # NULL: no limit
+    Column("max_files", BigInteger),
+    Column("home", Text),  # NULL: homes/NAME in the instance folder
+    Column("enabled", Boolean, nullable=False),
+    Column("expires_at", Float),
+    Column("max_sessions", Integer),
+    Column("upload_bytes_per_s", BigInteger),
+    Column("download_bytes_per_s", BigInteger),
+    Column("charset", String(32)),  # NULL: decided per session
+    Column("allow_exec", Boolean, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("password_changed_at", Float, nullable=False),
+)
+
+# One row an account: everything handed out so far, the unspent part of every lease included.
+usage = Table(
+    "usage",
+    metadata,
+    Column("account_id", RowId, ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True),
+    Column("used_bytes", BigInteger, nullable=False),
+    Column("used_files", BigInteger, nullable=False),
+    Column("frozen_by", String(64)),  # the process that recounts, while it does
+    Column("recounted_at", Float),
+)
+
+# A process that may be changing an account's files, with the allowance that it may still spend alone.
+leases = Table(
+    "leases",
+    metadata,
+    Column("process_id", String(64), ForeignKey("processes.id", ondelete="CASCADE"), primary_key=True),
+    Column("account_id", RowId, ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True),
+    Column("bytes", BigInteger, nullable=False),
+    Column("files", BigInteger, nullable=False),
+    Column("recalled", Boolean, nullable=False),  # somebody needs it: give back what is idle
+)
+
+processes = Table(
+    "processes",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("host", String(255), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("heartbeat_at", Float, nullable=False),
+)
+
+# Digests of files on file systems without extended attributes.
+digests = Table(
+    "digests",
+    metadata,
+    Column("device", BigInteger, primary_key=True, autoincrement=False),
+    Column("inode", BigInteger, primary_key=True, autoincrement=False),
+    Column("size", BigInteger, nullable=False),
+    Column("mtime_ns", BigInteger, nullable=False),
+    Column("sha256", String(64), nullable=False),
+)
+
+login_failures = Table(
+    "login_failures",
+    metadata,
+    Column("kind", String(16), primary_key=True),  # "address" or "name"
+    Column("subject", String(128), primary_key=True),
+    Column("count", Integer, nullable=False),
+    Column("last_at", Float, nullable=False),
+)
+
+bans = Table(
+    "bans",
+    metadata,
+    Column("kind", String(16), primary_key=True),
+    Column("subject", String(128), primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("until", Float),  # NULL: until removed
+)

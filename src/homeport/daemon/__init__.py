@@ -1,0 +1,1 @@
+"""Composition and nothing else: master, workers, control socket, signals, first run."""

@@ -1,0 +1,1 @@
+"""The FTP and FTPS front end."""
