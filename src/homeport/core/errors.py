@@ -154,7 +154,9 @@ class SizeMismatch(TransferError):
     actual: int
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.expected} bytes were announced, {self.actual} came; what came is kept, resume to go on"
+        return (
+            f"{self.path}: {self.expected} bytes were announced, {self.actual} came; what came is kept, resume to go on"
+        )
 
 
 @dataclass(eq=False)

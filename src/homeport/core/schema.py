@@ -24,9 +24,7 @@ accounts = Table(
     metadata,
     Column("id", RowId, primary_key=True),
     Column("name", String(128), nullable=False, unique=True),
-    Column(
-        "name_key", String(128), nullable=False, unique=True
-    ),  # NFKC + casefold: no two names look the same
+    Column("name_key", String(128), nullable=False, unique=True),  # NFKC + casefold: no two names look the same
     Column("argon2", Text, nullable=False),
     Column("scram_sha256", Text, nullable=False),
     Column("rights", Text, nullable=False),
