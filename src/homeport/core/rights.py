@@ -6,7 +6,7 @@ import enum
 
 
 class Rights(enum.Flag):
-    """One flag a kind of deed. `READ` is downloading, `WRITE` storing a new file, `OVERWRITE` replacing or appending."""
+    """One flag a kind of deed. `WRITE` is storing a new file, `OVERWRITE` replacing one or appending to it."""
 
     LIST = enum.auto()
     READ = enum.auto()
