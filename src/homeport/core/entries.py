@@ -19,7 +19,7 @@ class Kind(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A file or folder: `size` in bytes, `mtime_ns` since the epoch, `mode` the permission bits, `device` and `inode` name it."""
+    """A file or folder: `size` in bytes, `mtime_ns` since the epoch, `mode` the permission bits."""
 
     name: str
     kind: Kind
