@@ -27,7 +27,8 @@ these classes to its wire codes, and a test proves that the table covers every l
     │   ├── StorageFull             ENOSPC, EDQUOT: the disk's limit, not the account's
     │   ├── StorageFailed           EIO and the like
     │   ├── LedgerBusy              the quota ledger is being recounted, or another process does not answer
-    │   └── HomeUnavailable         the home folder vanished, is no folder, or cannot be entered
+    │   ├── HomeUnavailable         the home folder vanished, is no folder, or cannot be entered
+    │   └── StateUnavailable        the database is missing, read-only, damaged, busy, or of a newer version
     ├── LoginError
     │   ├── LoginRefused            wrong name or password, disabled, expired: always the same sentence
     │   ├── Banned                  too many failures; says until when
@@ -218,6 +219,16 @@ class LedgerBusy(StorageError):
 class HomeUnavailable(StorageError):
     def __str__(self) -> str:
         return "this account's home is not available; tell the administrator"
+
+
+@dataclass(eq=False)
+class StateUnavailable(StorageError):
+    """The database cannot be used; `reason` names no path, host or password, the chained cause may."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the state database is not available: {self.reason}"
 
 
 @dataclass(eq=False)
