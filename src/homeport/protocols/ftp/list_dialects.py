@@ -1,8 +1,8 @@
 """Reading what servers answer to LIST, which no standard fixes: a table of dialects, tried in turn on every line.
 
 MLSD (RFC 3659) needs none of this; these dialects are for servers without it. A line that fits no dialect is no entry.
-Times are taken as UTC, since a server does not say which zone it means, in whole seconds since the epoch; a date without
-a year is the latest such date that is not more than a day ahead of `now`.
+Times are taken as UTC, since a server does not say which zone it means, in whole seconds since the epoch. A date
+without a year is the latest such date that is not more than a day ahead of `now`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,12 @@ class Listed:
 
 
 # Not from the calendar module, whose names follow the locale.
-_MONTHS = {name: number for number, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}
+_MONTHS = {
+    name: number
+    for number, name in enumerate(
+        ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"), 1
+    )
+}
 _DAY_S = 86_400
 
 # Permissions, links, owner, group (absent from some servers), size or device numbers, then the date and one space.
