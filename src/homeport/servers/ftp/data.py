@@ -1,0 +1,212 @@
+"""One data connection: a non-blocking socket, with TLS on it where the session is private.
+
+The one rule: how it ends is never guessed. A clean end, an end without close_notify and a reset are three things, and
+only the first one ends an upload well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import socket
+import ssl
+
+from homeport.servers.deadlines import Deadlines
+from homeport.servers.ftp.addresses import Ip, family_of
+from homeport.servers.readiness import Side, Waits, Woken
+
+
+class DataError(Exception):
+    """A data connection that cannot be had or has ended badly; its text goes into the reply. See the two below."""
+
+
+class DataRefused(DataError):
+    """There is no data connection: 425, or 522 when its protection is what is missing."""
+
+    def __init__(self, text: str, code: int = 425) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class DataLost(DataError):
+    """The data connection has ended before its time: 426."""
+
+
+class NotReady(Exception):
+    """The socket must become ready for `side` first. Carries no news: the same call is made again then."""
+
+    def __init__(self, side: Side) -> None:
+        super().__init__(side)
+        self.side = side
+
+
+class DataConnection:
+    """The bytes of one transfer. Its calls never block; they raise NotReady instead, and DataLost when it is over."""
+
+    __slots__ = ("_socket", "_tls", "fd", "require_close_notify")
+
+    def __init__(self, connection: socket.socket, *, require_close_notify: bool = True) -> None:
+        self._socket = connection
+        self._tls: ssl.SSLSocket | None = None
+        self.fd = connection.fileno()
+        self.require_close_notify = require_close_notify
+
+    @property
+    def is_private(self) -> bool:
+        return self._tls is not None
+
+    @property
+    def resumed(self) -> bool:
+        """Whether its TLS session continues that of the control connection. After the handshake."""
+        return self._tls is not None and bool(self._tls.session_reused)
+
+    def start_tls(self, context: ssl.SSLContext) -> None:
+        """TLS from here on; call `shake_hands` until it stops raising NotReady."""
+        try:
+            self._tls = context.wrap_socket(
+                self._socket, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=False
+            )
+        except OSError as error:
+            raise DataLost("The data connection was closed before its TLS handshake.") from error
+        self._socket = self._tls
+
+    def shake_hands(self) -> None:
+        """One step of the handshake. Raises DataRefused when there cannot be one."""
+        if self._tls is None:
+            return
+        try:
+            self._tls.do_handshake()
+        except ssl.SSLWantReadError:
+            raise NotReady(Side.READ) from None
+        except ssl.SSLWantWriteError:
+            raise NotReady(Side.WRITE) from None
+        except (OSError, ValueError) as error:
+            raise DataRefused("The TLS handshake of the data connection failed; with PROT P it must be TLS.") from error
+
+    def send(self, data: bytes | memoryview) -> int:
+        """Send what fits now; how much that was, at least one byte."""
+        try:
+            return self._socket.send(data)
+        except BlockingIOError:
+            raise NotReady(Side.WRITE) from None
+        except OSError as error:
+            raise _not_ready(error) or _lost(error) from error
+
+    def send_file(self, fd: int, offset: int, count: int) -> int:
+        """Let the kernel send `count` bytes of a file; how many went, 0 at the file's end. Never on a private one."""
+        if self._tls is not None:
+            raise RuntimeError("sendfile on a TLS socket would send clear text")
+        try:
+            return os.sendfile(self.fd, fd, offset, count)
+        except BlockingIOError:
+            raise NotReady(Side.WRITE) from None
+        except OSError as error:
+            raise _lost(error) from error
+
+    def receive_into(self, buffer: memoryview) -> int:
+        """Receive what is there into `buffer`; 0 at the clean end."""
+        try:
+            return self._socket.recv_into(buffer)
+        except BlockingIOError:
+            raise NotReady(Side.READ) from None
+        except OSError as error:
+            if waiting := _not_ready(error):
+                raise waiting from None
+            # A reset carries no reason here; a peer that merely forgot its close_notify does.
+            if not self.require_close_notify and getattr(error, "reason", "") == "UNEXPECTED_EOF_WHILE_READING":
+                return 0
+            raise _lost(error) from error
+
+    def end(self, *, must_arrive: bool) -> None:
+        """Say that nothing follows: a close_notify where private, then a FIN.
+
+        After a download the client must hear it (`must_arrive`: DataLost when it cannot); after an upload it may have
+        gone.
+        """
+        try:
+            if self._tls is not None:
+                self._end_tls(self._tls)
+            # Not the SSLSocket's own, which would forget its TLS state.
+            socket.socket.shutdown(self._socket, socket.SHUT_WR)
+        except OSError as error:
+            if must_arrive:
+                raise _lost(error) from error
+
+    def interrupt(self) -> None:
+        """Make every call on it, also one under way in another thread, end soon. It can only be closed afterwards."""
+        with contextlib.suppress(OSError):
+            socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Free the descriptor. Nobody may be waiting for it."""
+        with contextlib.suppress(OSError):
+            self._socket.close()
+
+    def _end_tls(self, tls: ssl.SSLSocket) -> None:
+        try:
+            ssl.SSLSocket.unwrap(tls)
+        except ssl.SSLWantReadError:
+            return  # ours is out; theirs is waited for by `close_when_heard`
+        except ssl.SSLWantWriteError:
+            raise NotReady(Side.WRITE) from None
+        except ValueError as error:  # the handshake was never done
+            raise OSError(errno.ENOTCONN, "no TLS session") from error
+
+
+def close_when_heard(connection: DataConnection, deadlines: Deadlines, linger_s: float) -> None:
+    """Close `connection` when the client has answered our close_notify, or after `linger_s` seconds.
+
+    Closing at once would answer the client's own close_notify with a reset, and some clients then lose the tail of
+    what they have not read yet.
+    """
+    loop = asyncio.get_running_loop()
+
+    def finish() -> None:
+        deadline.clear()
+        loop.remove_reader(connection.fd)
+        connection.close()
+
+    deadline = deadlines.new(finish)
+    deadline.set(linger_s)
+    loop.add_reader(connection.fd, finish)
+
+
+async def connect_out(local: Ip, target: Ip, port: int, waits: Waits, timeout_s: float) -> socket.socket:
+    """An active data connection from `local` to the client. Raises DataRefused."""
+    connection = socket.socket(family_of(target), socket.SOCK_STREAM)
+    try:
+        connection.setblocking(False)
+        connection.bind((str(local), 0))
+        failed = connection.connect_ex((str(target), port))
+        if failed == errno.EINPROGRESS:
+            if await waits.ready(connection.fileno(), Side.WRITE, timeout_s) is not Woken.READY:
+                failed = errno.ETIMEDOUT
+            else:
+                failed = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if failed:
+            raise OSError(failed, os.strerror(failed))
+    except OSError as error:
+        connection.close()
+        raise DataRefused(f"Cannot connect to your port {port}: {os.strerror(error.errno or 0)}.") from error
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _not_ready(error: OSError) -> NotReady | None:
+    if isinstance(error, ssl.SSLWantReadError):
+        return NotReady(Side.READ)
+    if isinstance(error, ssl.SSLWantWriteError):
+        return NotReady(Side.WRITE)
+    return None
+
+
+def _lost(error: OSError) -> DataLost:
+    if isinstance(error, ssl.SSLEOFError):
+        return DataLost("The data connection ended without close_notify: it may have been cut.")
+    if isinstance(error, ssl.SSLError):
+        return DataLost("TLS on the data connection failed.")
+    return DataLost(f"The data connection was lost ({errno.errorcode.get(error.errno or 0, 'unknown')}).")

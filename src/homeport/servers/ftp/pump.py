@@ -1,0 +1,252 @@
+"""Bulk bytes between a data connection and a file, in steps that a thread runs while the socket keeps up.
+
+The one rule: a step never waits for long. It works while the socket is ready, lingers a moment while no other job wants
+its thread, and goes back to the loop with what it waits for; so a slow peer costs a descriptor and no thread.
+"""
+
+from __future__ import annotations
+
+import enum
+import select
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from homeport.servers.ftp.data import DataConnection, NotReady
+from homeport.servers.offload import Offload
+from homeport.servers.readiness import Side
+
+BUFFER_BYTES = 256 * 1024
+_SENDFILE_BYTES = 4 * 1024 * 1024  # at once: large for speed, bounded so that STAT has news
+_BUFFERS_KEPT = 8
+_LINGER_SLICE_MS = 10  # how soon a lingering thread notices that it is wanted
+
+
+class Wants(enum.Enum):
+    """What a step needs before the next one."""
+
+    READ = "read"
+    WRITE = "write"
+    PAUSE = "pause"  # the rate limit says so: `pause_s`
+    TURN = "turn"  # others want the thread; come again
+    DONE = "done"
+
+
+class Bucket(Protocol):
+    """A rate limit: core's TokenBucket, or None where there is none."""
+
+    def delay(self, now: float, amount: float) -> float:
+        """Seconds to wait before more than these `amount` bytes."""
+        ...
+
+
+class Flow(Protocol):
+    """What moves: a file to the client, blocks to the client, or the client's bytes to a file."""
+
+    def move(self, most: int) -> int:
+        """Move up to `most` bytes; how many went over the wire. 0: all is done. Raises NotReady."""
+        ...
+
+
+class Buffers:
+    """Large buffers, used again: zeroing 256 KiB for every small transfer would cost more than the transfer."""
+
+    def __init__(self) -> None:
+        self._kept: list[bytearray] = []
+
+    def take(self) -> bytearray:
+        """One buffer of BUFFER_BYTES. Safe in every thread: list operations are atomic."""
+        try:
+            return self._kept.pop()
+        except IndexError:
+            return bytearray(BUFFER_BYTES)
+
+    def give_back(self, buffer: bytearray) -> None:
+        """Nobody uses it any more."""
+        if len(self._kept) < _BUFFERS_KEPT:
+            self._kept.append(buffer)
+
+
+@dataclass(slots=True)
+class Meter:
+    """How far a transfer is; the thread writes, the loop reads. `started_at` and `last_at` by the monotonic clock."""
+
+    clock: Callable[[], float] = time.monotonic
+    bytes: int = 0
+    started_at: float = field(init=False)
+    last_at: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.started_at = self.last_at = self.clock()
+
+    def count(self, amount: int) -> float:
+        """Note `amount` bytes; the time now."""
+        self.bytes += amount
+        self.last_at = self.clock()
+        return self.last_at
+
+
+class Mover:
+    """Runs one flow in steps. `step` is called in a thread, one call at a time; everything else from the loop."""
+
+    def __init__(
+        self,
+        connection: DataConnection,
+        flow: Flow,
+        meter: Meter,
+        offload: Offload,
+        *,
+        bucket: Bucket | None = None,
+        linger_s: float = 0.05,
+    ) -> None:
+        self._connection = connection
+        self._flow = flow
+        self._meter = meter
+        self._offload = offload
+        self._bucket = bucket
+        self._linger_s = linger_s
+        self.pause_s = 0.0
+        self.stopped = False  # set from the loop; the step ends at the next chance
+
+    def step(self) -> Wants:
+        """Move bytes until the socket does not keep up, the rate limit says wait, or all is done."""
+        most = _SENDFILE_BYTES if self._bucket is None else BUFFER_BYTES
+        while not self.stopped:
+            try:
+                moved = self._flow.move(most)
+            except NotReady as waiting:
+                if not self._becomes_ready(waiting.side):
+                    return Wants.READ if waiting.side is Side.READ else Wants.WRITE
+                continue
+            if moved == 0:
+                return Wants.DONE
+            now = self._meter.count(moved)
+            if self._bucket is not None and (delay := self._bucket.delay(now, moved)) > 0:
+                self.pause_s = delay
+                return Wants.PAUSE
+            if self._offload.crowded:
+                return Wants.TURN
+        return Wants.TURN
+
+    def _becomes_ready(self, side: Side) -> bool:
+        if self._linger_s <= 0:
+            return False
+        poller = select.poll()
+        poller.register(self._connection.fd, select.POLLIN if side is Side.READ else select.POLLOUT)
+        give_up_at = time.monotonic() + self._linger_s
+        while not self.stopped and not self._offload.crowded:
+            if poller.poll(_LINGER_SLICE_MS):
+                return True
+            if time.monotonic() >= give_up_at:
+                return False
+        return False
+
+
+class SendFile:
+    """A file as it is, by the kernel, without a copy. `source` is a Download."""
+
+    def __init__(self, connection: DataConnection, source: FileSource) -> None:
+        self._connection = connection
+        self._source = source
+        self._fd = source.fileno()
+
+    def move(self, most: int) -> int:
+        """See Flow."""
+        left = self._source.size - self._source.position
+        if left > 0:
+            sent = self._connection.send_file(self._fd, self._source.position, min(left, most))
+            self._source.advance(sent)  # raises SourceChanged for 0: the file has been cut
+            return sent
+        self._connection.end(must_arrive=True)
+        return 0
+
+
+class FileSource(Protocol):
+    """What SendFile needs of core's Download."""
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def position(self) -> int: ...
+
+    def fileno(self) -> int: ...
+
+    def advance(self, count: int, /) -> None: ...
+
+    def read_into(self, buffer: memoryview, /) -> int: ...
+
+
+class SendBlocks:
+    """Whatever `blocks` makes: a listing, a private file, a file in ASCII or compressed. Constant memory."""
+
+    def __init__(self, connection: DataConnection, blocks: Iterator[bytes]) -> None:
+        self._connection = connection
+        self._blocks = blocks
+        self._rest = memoryview(b"")
+
+    def move(self, most: int) -> int:
+        """See Flow."""
+        while not self._rest:
+            block = next(self._blocks, None)
+            if block is None:
+                self._connection.end(must_arrive=True)
+                return 0
+            self._rest = memoryview(block)
+        sent = self._connection.send(self._rest[:most] if len(self._rest) > most else self._rest)
+        self._rest = self._rest[sent:]
+        return sent
+
+
+def blocks_of(source: FileSource, block_bytes: int = 64 * 1024) -> Iterator[bytes]:
+    """A download's bytes in blocks of `block_bytes`, from its position to its end."""
+    while source.position < source.size:
+        block = bytearray(min(block_bytes, source.size - source.position))
+        count = source.read_into(memoryview(block))
+        yield bytes(memoryview(block)[:count])
+
+
+class Receive:
+    """The client's bytes into `write`, to the clean end; `finish` then flushes what a decoder still holds."""
+
+    def __init__(
+        self,
+        connection: DataConnection,
+        write: Callable[[memoryview], None],
+        finish: Callable[[], None],
+        buffers: Buffers,
+    ) -> None:
+        self._connection = connection
+        self._write = write
+        self._finish = finish
+        self._buffers = buffers
+
+    def move(self, most: int) -> int:
+        """See Flow."""
+        # The buffer is held for one piece alone, so that ten thousand idle uploads hold none.
+        buffer = self._buffers.take()
+        try:
+            with memoryview(buffer) as whole, whole[:most] as view:
+                received = self._connection.receive_into(view)
+                if received:
+                    with view[:received] as piece:
+                        self._write(piece)
+        finally:
+            self._buffers.give_back(buffer)
+        if not received:
+            self._finish()
+            self._connection.end(must_arrive=False)
+        return received
+
+
+class Handshake:
+    """TLS on the data connection, as a flow that moves nothing."""
+
+    def __init__(self, connection: DataConnection) -> None:
+        self._connection = connection
+
+    def move(self, most: int) -> int:  # noqa: ARG002 - see Flow
+        """See Flow."""
+        self._connection.shake_hands()
+        return 0
