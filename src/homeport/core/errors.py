@@ -16,6 +16,7 @@ these classes to its wire codes, and a test proves that the table covers every l
     │   ├── OutsideHome             a link that leads out of the home
     │   ├── RootRefused             the home itself cannot be removed or renamed
     │   ├── RightMissing            the account lacks the right
+    │   ├── NotPermitted            the file system refuses the server: modes, read-only, in use
     │   └── Busy                    another upload of the same path is under way
     ├── TransferError
     │   ├── OffsetPastEnd           a restart point behind the end of what is there
@@ -129,6 +130,16 @@ class RightMissing(PathError):
 
 
 @dataclass(eq=False)
+class NotPermitted(PathError):
+    """The file system does not let the server do this; `reason` says why."""
+
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}; tell the administrator"
+
+
+@dataclass(eq=False)
 class Busy(PathError):
     _sentence = "another upload of this file is under way; try again when it has ended"
 
@@ -229,6 +240,15 @@ class StateUnavailable(StorageError):
 
     def __str__(self) -> str:
         return f"the state database is not available: {self.reason}"
+
+
+@dataclass(eq=False)
+class StageElsewhere(StorageError):
+    def __str__(self) -> str:
+        return (
+            "this account's home and the server's stage folder lie on different file systems, nothing can be stored; "
+            "tell the administrator"
+        )
 
 
 @dataclass(eq=False)

@@ -1,0 +1,41 @@
+"""Reading a folder that is held open: entries one by one, in constant memory, however many there are.
+
+The rule: names come as text that gives the bytes on disk back (PEP 383), whatever the process's locale, and a name that
+vanishes between being read and being looked at was never there.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Generator
+
+from homeport.core.entries import Entry
+from homeport.core.paths import name_text
+
+
+def entries_of(fd: int) -> Generator[Entry, None, None]:
+    """The entries of the folder `fd`, links as links, in the disk's order. Raises OSError."""
+    text = _text_of()
+    with os.scandir(fd) as found:
+        for item in found:
+            try:
+                looked = item.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                continue
+            yield Entry.of(text(item.name) if text else item.name, looked)
+
+
+def names_of(fd: int) -> Generator[str, None, None]:
+    """The names in the folder `fd`, in the disk's order. Raises OSError."""
+    text = _text_of()
+    with os.scandir(fd) as found:
+        for item in found:
+            yield text(item.name) if text else item.name
+
+
+def _text_of() -> Callable[[str], str] | None:
+    # scandir of a descriptor gives text in the locale's encoding; nearly always that is ours already.
+    if sys.getfilesystemencoding() == "utf-8":
+        return None
+    return lambda name: name_text(os.fsencode(name))
