@@ -126,7 +126,7 @@ class FtpSettings(Section):
     passive_ports: PortSet = "2300-2399"
     """Ports for passive data connections, holes allowed: 2300-2349,2360-2399. "any" leaves it to the kernel."""
     public_address: Address | dict[Network, Address] | None = None
-    """The IPv4 address that PASV names, for servers behind NAT: one for all, or a table from client network to address."""
+    """The IPv4 address that PASV names, for servers behind NAT: one for all, or a table from network to address."""
     allow_active: bool = True
     """Whether PORT and EPRT work (always to the client's own address and to ports above 1023)."""
     legacy_charset: Charset = "gb18030"

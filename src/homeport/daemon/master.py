@@ -1,0 +1,336 @@
+"""The master: keeps the workers alive, answers the control socket, obeys signals. One rule: it serves no client itself.
+
+starting --all workers bound--> ready --TERM, INT, `stop`--> stopping --workers gone--> ended
+                                  |
+                                  +-- HUP, `reload`: validated first; refused, the old settings stay
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+
+import homeport
+from homeport.config.load import load
+from homeport.config.model import Settings
+from homeport.config.problems import ConfigError
+from homeport.config.reloading import changes, effective
+from homeport.daemon.control_server import ControlServer
+from homeport.daemon.errors import ControlRefused, StartFailed
+from homeport.daemon.instance import Instance
+from homeport.daemon.link import LinkClosed
+from homeport.daemon.notify import notify, notify_reloading
+from homeport.daemon.ports import ReservedPorts, Wish
+from homeport.daemon.wire import Message
+from homeport.daemon.worker_process import WorkerProcess
+
+_log = logging.getLogger(__name__)
+_FIRST_PAUSE_S = 0.1
+_LONGEST_PAUSE_S = 30.0
+_HEALTHY_AFTER_S = 60.0
+_END_TIMEOUT_S = 5.0
+WORKER_MODULE = "homeport.daemon.worker"
+
+Services = dict[str, Message]
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What a server that got ready says of itself: services, each with host and port."""
+
+    settings: Settings
+    services: Services
+
+
+class Master:
+    """One server. `announce` is called once, when all workers have bound."""
+
+    def __init__(
+        self,
+        instance: Instance,
+        settings: Settings,
+        overrides: Iterable[str],
+        announce: Callable[[Running], None],
+        *,
+        worker_module: str = WORKER_MODULE,
+    ) -> None:
+        self._instance = instance
+        self._settings = settings  # as loaded: port 0 stays 0
+        self._overrides = tuple(overrides)
+        self._announce = announce
+        self._worker_module = worker_module
+        self._reserved = ReservedPorts()
+        self._workers: dict[int, WorkerProcess] = {}
+        self._services: Services = {}
+        self._state = "starting"
+        self._failures: list[StartFailed] = []
+        self._stop_asked = asyncio.Event()
+        self._end_asked = asyncio.Event()
+        self._all_bound = asyncio.Event()
+        self._reload_lock = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._verbs: dict[str, Callable[[Message], Awaitable[Message]]] = {
+            "status": self._status,
+            "who": self._who,
+            "kick": self._kick,
+            "reload": self._reload,
+            "stop": self._stop,
+            "account-changed": self._account_changed,
+            "bans-changed": self._bans_changed,
+            "settle": self._settle,
+        }
+
+    async def run(self) -> None:
+        """Serve until somebody says stop. Raises StartFailed."""
+        control = ControlServer(self._instance.control_socket, self._control)
+        self._reserved.reserve(port_wishes(self._settings))
+        try:
+            await control.start()
+            self._listen_to_signals()
+            keepers = [asyncio.create_task(self._keep_worker(slot)) for slot in range(self._settings.workers)]
+            await self._wait_until_ready()
+            await self._stop_asked.wait()
+            await self._stop_workers(keepers)
+        finally:
+            await control.close()
+            for worker in self._workers.values():
+                worker.kill()
+            self._reserved.close()
+        if self._failures:
+            raise self._failures[0]
+
+    async def _wait_until_ready(self) -> None:
+        stopped = asyncio.create_task(self._stop_asked.wait())
+        bound = asyncio.create_task(self._all_bound.wait())
+        await asyncio.wait([stopped, bound], return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        bound.cancel()
+        if self._stop_asked.is_set():
+            return
+        self._state = "ready"
+        notify("READY=1", f"MAINPID={os.getpid()}")
+        self._announce(Running(self._settings, self._services))
+
+    # Workers
+
+    async def _keep_worker(self, slot: int) -> None:
+        """Start the worker of `slot`, and another whenever it dies; the pause between doubles while they die young."""
+        loop = asyncio.get_running_loop()
+        pause_s = _FIRST_PAUSE_S
+        while not self._stop_asked.is_set():
+            started = loop.time()
+            await self._run_worker(slot)
+            if self._stop_asked.is_set():
+                return
+            if loop.time() - started >= _HEALTHY_AFTER_S:
+                pause_s = _FIRST_PAUSE_S
+            await _event_or_timeout(self._stop_asked, pause_s)
+            pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
+
+    async def _run_worker(self, slot: int) -> None:
+        worker = self._workers[slot] = WorkerProcess(self._worker_module, self._assignment(slot))
+        try:
+            said = await worker.start()
+        except StartFailed as error:
+            worker.kill()
+            self._worker_failed(error)
+        else:
+            self._services |= said["services"]
+            self._worker_bound()
+        status = await worker.wait()
+        if not self._stop_asked.is_set():
+            _log.warning(
+                "worker %d (process %d) ended with status %d; another one is started", slot, worker.pid, status
+            )
+
+    def _worker_failed(self, error: StartFailed) -> None:
+        if self._state == "starting":  # nobody was promised anything yet: say why, and end
+            self._failures.append(error)
+            self._stop_asked.set()
+        else:
+            _log.error("a worker did not start: %s", error.reason)
+
+    def _worker_bound(self) -> None:
+        ready = sum(worker.ready for worker in self._workers.values())
+        if self._state == "starting" and ready == self._settings.workers:
+            self._all_bound.set()
+
+    def _assignment(self, slot: int) -> Message:
+        settings = with_ports(self._settings, self._reserved.ports)
+        return {
+            "directory": str(self._instance.directory),
+            "slot": slot,
+            "master_pid": os.getpid(),
+            "settings": settings.model_dump(mode="json"),
+        }
+
+    async def _stop_workers(self, keepers: list[asyncio.Task[None]]) -> None:
+        self._state = "stopping"
+        notify("STOPPING=1")
+        drain_s = self._settings.drain_timeout_s
+        for worker in self._workers.values():
+            worker.tell("drain", {"deadline_s": drain_s})
+        ended = asyncio.create_task(self._end_when_asked())
+        everyone = asyncio.create_task(_all_of(keepers))
+        await asyncio.wait([everyone, ended], timeout=drain_s + _END_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
+        ended.cancel()
+        for worker in self._workers.values():
+            worker.tell("end")
+        await asyncio.wait([everyone], timeout=1.0)
+        for worker in self._workers.values():
+            worker.kill()
+        await everyone
+
+    async def _end_when_asked(self) -> None:
+        await self._end_asked.wait()
+
+    # Signals
+
+    def _listen_to_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._ask_stop)
+        loop.add_signal_handler(signal.SIGHUP, self._reload_by_signal)
+
+    def _ask_stop(self) -> None:
+        """The first time: finish what is under way. The second time: at once."""
+        if self._stop_asked.is_set():
+            self._end_asked.set()
+        self._stop_asked.set()
+
+    def _reload_by_signal(self) -> None:
+        task = asyncio.create_task(self._reload_and_log())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _reload_and_log(self) -> None:
+        try:
+            done = await self._reload({})
+        except ControlRefused as error:
+            _log.error("the reload was refused, the old settings stay: %s", error.text)
+        else:
+            _log.info("reloaded; applied: %s; needs a restart: %s", done["applied"], done["needs_restart"])
+
+    # The control socket
+
+    async def _control(self, request: Message) -> Message:
+        verb = request.get("verb")
+        handler = self._verbs.get(verb) if isinstance(verb, str) else None
+        if handler is None:
+            raise ControlRefused("usage", f"no such verb; there are: {', '.join(self._verbs)}")
+        return await handler(request)
+
+    async def _status(self, _: Message) -> Message:
+        counts = await self._ask_all("status")
+        return {
+            "state": self._state,
+            "version": homeport.__version__,
+            "pid": os.getpid(),
+            "workers": sum(worker.ready for worker in self._workers.values()),
+            "sessions": sum(count["sessions"] for count in counts),
+            "services": self._services,
+            "worker_pids": [worker.pid for worker in self._workers.values() if worker.ready],
+            "directory": str(self._instance.directory),
+        }
+
+    async def _who(self, _: Message) -> Message:
+        return {"sessions": [session for found in await self._ask_all("who") for session in found["sessions"]]}
+
+    async def _kick(self, request: Message) -> Message:
+        target = _text(request, "target")
+        kicked = sum(answer["kicked"] for answer in await self._ask_all("kick", {"target": target}))
+        if not kicked:
+            raise ControlRefused("not-found", f"no session and no account with a session is called {target!r}")
+        return {"kicked": kicked}
+
+    async def _account_changed(self, request: Message) -> Message:
+        answers = await self._ask_all("account-changed", {"account_id": _number(request, "account_id")})
+        return {"kicked": sum(answer["kicked"] for answer in answers)}
+
+    async def _bans_changed(self, _: Message) -> Message:
+        return {"workers": len(await self._ask_all("bans-changed"))}
+
+    async def _settle(self, _: Message) -> Message:
+        return {"workers": len(await self._ask_all("settle"))}
+
+    async def _stop(self, _: Message) -> Message:
+        self._ask_stop()
+        return {"pid": os.getpid()}
+
+    async def _reload(self, _: Message) -> Message:
+        """Validate, tell the workers, and only then believe it."""
+        async with self._reload_lock:
+            notify_reloading()
+            try:
+                return await self._reload_validated()
+            finally:
+                notify("READY=1")
+
+    async def _reload_validated(self) -> Message:
+        try:
+            new = await asyncio.to_thread(load, self._instance.directory, self._overrides)
+        except ConfigError as error:
+            raise ControlRefused("config", str(error)) from error
+        what = changes(self._settings, new)
+        applied = effective(self._settings, new)
+        settings = with_ports(applied, self._reserved.ports).model_dump(mode="json")
+        await self._ask_all("reload", {"settings": settings})
+        self._settings = applied
+        return {"applied": list(what.applied), "needs_restart": list(what.needs_restart)}
+
+    async def _ask_all(self, verb: str, arguments: Message | None = None) -> list[Message]:
+        """Every living worker's answer; one that dies meanwhile has none. Raises the first refusal."""
+        ready = [worker for worker in self._workers.values() if worker.ready]
+        asked = [worker.call(verb, arguments) for worker in ready]
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, BaseException) and not isinstance(answer, LinkClosed):
+                raise answer if not isinstance(answer, TimeoutError) else ControlRefused("busy", _SILENT)
+        return [answer for answer in answers if not isinstance(answer, BaseException)]
+
+
+_SILENT = "a worker did not answer in time; try again"
+
+
+def _text(request: Message, name: str) -> str:
+    value = request.get(name)
+    if not isinstance(value, str) or not value:
+        raise ControlRefused("usage", f"{name} must be text")
+    return value
+
+
+def _number(request: Message, name: str) -> int:
+    value = request.get(name)
+    if not isinstance(value, int):
+        raise ControlRefused("usage", f"{name} must be a whole number")
+    return value
+
+
+async def _all_of(tasks: list[asyncio.Task[None]]) -> None:
+    await asyncio.gather(*tasks)
+
+
+async def _event_or_timeout(event: asyncio.Event, timeout_s: float) -> None:
+    try:
+        await asyncio.wait_for(event.wait(), timeout_s)
+    except TimeoutError:
+        return
+
+
+def port_wishes(settings: Settings) -> list[Wish]:
+    """The ports that the enabled services ask for."""
+    ftp = settings.ftp
+    wishes = [Wish("ftp.port", ftp.port, ftp.listen)] if ftp.enabled else []
+    if ftp.enabled and ftp.implicit_port is not None:
+        wishes.append(Wish("ftp.implicit_port", ftp.implicit_port, ftp.listen))
+    return wishes
+
+
+def with_ports(settings: Settings, ports: dict[str, int]) -> Settings:
+    """`settings` with the real port in the place of every 0."""
+    update = {key.partition(".")[2]: port for key, port in ports.items() if key.startswith("ftp.")}
+    return settings.model_copy(update={"ftp": settings.ftp.model_copy(update=update)})

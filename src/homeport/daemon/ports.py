@@ -1,0 +1,125 @@
+"""Ports that all workers share. One rule: the master learns which port it is and that nobody else has it, and keeps
+it while it lives; it never listens, so no connection ever waits on a socket that nobody serves.
+"""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import socket
+import time
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from homeport.daemon.errors import StartFailed
+
+_TRIES = 50  # for one free port on all addresses at once
+_POLL_S = 0.05
+_ABSENT = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})  # a machine without IPv6
+_WILDCARDS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A service's `key` in the settings, its port (0: any free one) and the addresses it listens on."""
+
+    key: str
+    port: int
+    listen: tuple[str, ...]
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        return tuple(address for address in self.listen if not address.startswith("unix:"))
+
+
+class ReservedPorts:
+    """The sockets that keep the ports; close them when the workers are gone."""
+
+    def __init__(self) -> None:
+        self._held = ExitStack()
+        self.ports: dict[str, int] = {}
+
+    def reserve(
+        self,
+        wishes: Iterable[Wish],
+        *,
+        patience_s: float = 2.0,
+        now: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> dict[str, int]:
+        """The real port of each wish. Waits up to `patience_s` for workers of a killed server to let go of theirs.
+
+        Raises StartFailed when a port is taken.
+        """
+        deadline = now() + patience_s
+        for wish in wishes:
+            while not self._reserve(wish):
+                if now() >= deadline:
+                    raise StartFailed(_taken(wish))
+                sleep(_POLL_S)
+        return self.ports
+
+    def close(self) -> None:
+        """Let go of every port."""
+        self._held.close()
+
+    def _reserve(self, wish: Wish) -> bool:
+        if not wish.hosts:
+            self.ports[wish.key] = wish.port
+            return True
+        for _ in range(1 if wish.port else _TRIES):
+            with ExitStack() as attempt:
+                port = _bind_all(wish, attempt)
+                if port is not None:
+                    self._held.push(attempt.pop_all())
+                    self.ports[wish.key] = port
+                    return True
+        return False
+
+
+def _bind_all(wish: Wish, attempt: ExitStack) -> int | None:
+    """One port on all of the wish's hosts; None when one of them has it taken."""
+    port = wish.port
+    for host in wish.hosts:
+        try:
+            if port:
+                _probe(host, port)
+            holder = attempt.enter_context(_socket(host, port, share=True))
+        except OSError as error:
+            if error.errno in _ABSENT and host in _WILDCARDS:
+                continue
+            if error.errno == errno.EADDRINUSE:
+                return None
+            raise StartFailed(f"{wish.key} cannot listen on {host} port {port}: {error.strerror}") from error
+        port = holder.getsockname()[1]
+    return port or None
+
+
+def _probe(host: str, port: int) -> None:
+    """Raises OSError when somebody listens there, even one who would share the port."""
+    _socket(host, port, share=False).close()
+
+
+def _socket(host: str, port: int, *, share: bool) -> socket.socket:
+    family = socket.AF_INET6 if ipaddress.ip_address(host).version == 6 else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if family == socket.AF_INET6:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if share:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        made.bind((host, port))
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+def _taken(wish: Wish) -> str:
+    if not wish.port:
+        return f"no port is free on all of {', '.join(wish.hosts)} for {wish.key}; close what uses them"
+    return (
+        f"port {wish.port} is taken, and {wish.key} names it; stop what uses it, or --set {wish.key}=0 for any free one"
+    )
