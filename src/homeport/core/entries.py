@@ -1,11 +1,15 @@
-"""What is known of one name in a home."""
+"""What is known of one name in a home.
+
+The rule: an entry is made without detours, because listings make them by the hundred thousand: a named tuple costs a
+quarter of a frozen dataclass.
+"""
 
 from __future__ import annotations
 
 import enum
 import stat as stat_bits
-from dataclasses import dataclass
 from os import stat_result
+from typing import NamedTuple
 
 
 class Kind(enum.Enum):
@@ -17,8 +21,7 @@ class Kind(enum.Enum):
     OTHER = "other"
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A file or folder: `size` in bytes, `mtime_ns` since the epoch, `mode` the permission bits."""
 
     name: str
@@ -33,20 +36,23 @@ class Entry:
     @classmethod
     def of(cls, name: str, found: stat_result) -> Entry:
         """The entry called `name` that the kernel described as `found`."""
+        mode = found.st_mode
         return cls(
-            name=name,
-            kind=_KINDS.get(stat_bits.S_IFMT(found.st_mode), Kind.OTHER),
-            size=found.st_size,
-            mtime_ns=found.st_mtime_ns,
-            mode=stat_bits.S_IMODE(found.st_mode),
-            links=found.st_nlink,
-            device=found.st_dev,
-            inode=found.st_ino,
+            name,
+            _KINDS[mode >> _TYPE_SHIFT],
+            found.st_size,
+            found.st_mtime_ns,
+            mode & 0o7777,
+            found.st_nlink,
+            found.st_dev,
+            found.st_ino,
         )
 
 
-_KINDS = {
+_TYPE_SHIFT = 12  # the type of a file is in the four bits above its permissions
+_KIND_OF_TYPE = {
     stat_bits.S_IFREG: Kind.FILE,
     stat_bits.S_IFDIR: Kind.DIRECTORY,
     stat_bits.S_IFLNK: Kind.LINK,
 }
+_KINDS = tuple(_KIND_OF_TYPE.get(kind << _TYPE_SHIFT, Kind.OTHER) for kind in range(16))

@@ -17,10 +17,9 @@ import errno
 import os
 import stat as stat_bits
 import threading
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TypeVar
 
 from homeport.core.beneath import LINKS_MAX, Resolver, best_resolver
 from homeport.core.count import Count
@@ -51,8 +50,6 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY
 _PARENT = os.O_PATH | os.O_DIRECTORY
 _REOPEN = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-
-T = TypeVar("T")
 
 _RENAMING: Mapping[int, ErrorOf] = {
     errno.EEXIST: DirectoryNotEmpty,
@@ -142,8 +139,7 @@ class Jail:
         """
         fd = self.open_directory(path)
         try:
-            with closing(entries_of(fd)) as found:
-                entries = self._told(path, found)
+            with closing(entries_of(fd, self._errors(path))) as entries:
                 yield (self.see_through(path, entry) for entry in entries) if through_links else entries
         finally:
             os.close(fd)
@@ -153,8 +149,8 @@ class Jail:
         """The names in the folder at `path`, in the disk's order, without looking at what they stand for."""
         fd = self.open_directory(path)
         try:
-            with closing(names_of(fd)) as found:
-                yield self._told(path, found)
+            with closing(names_of(fd, self._errors(path))) as names:
+                yield names
         finally:
             os.close(fd)
 
@@ -441,10 +437,6 @@ class Jail:
 
     def _vanished(self) -> bool:
         return os.fstat(self._held().fd).st_nlink == 0
-
-    def _told(self, path: VirtualPath, items: Generator[T, None, None]) -> Iterator[T]:
-        with self._errors(path):
-            yield from items
 
 
 def _single(path: VirtualPath) -> bytes:

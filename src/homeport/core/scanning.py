@@ -9,27 +9,32 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, nullcontext
 
 from homeport.core.entries import Entry
 from homeport.core.paths import name_text
 
 
-def entries_of(fd: int) -> Generator[Entry, None, None]:
-    """The entries of the folder `fd`, links as links, in the disk's order. Raises OSError."""
+def entries_of(fd: int, errors: AbstractContextManager[None] | None = None) -> Generator[Entry, None, None]:
+    """The entries of the folder `fd`, links as links, in the disk's order.
+
+    OSErrors of the reading go through `errors`, which may raise another in their place.
+    """
     text = _text_of()
-    with os.scandir(fd) as found:
+    entry_of = Entry.of
+    with errors or nullcontext(), os.scandir(fd) as found:
         for item in found:
             try:
                 looked = item.stat(follow_symlinks=False)
             except FileNotFoundError:
                 continue
-            yield Entry.of(text(item.name) if text else item.name, looked)
+            yield entry_of(text(item.name) if text else item.name, looked)
 
 
-def names_of(fd: int) -> Generator[str, None, None]:
-    """The names in the folder `fd`, in the disk's order. Raises OSError."""
+def names_of(fd: int, errors: AbstractContextManager[None] | None = None) -> Generator[str, None, None]:
+    """The names in the folder `fd`, in the disk's order; `errors` as in `entries_of`."""
     text = _text_of()
-    with os.scandir(fd) as found:
+    with errors or nullcontext(), os.scandir(fd) as found:
         for item in found:
             yield text(item.name) if text else item.name
 
