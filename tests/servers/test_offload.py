@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from homeport.servers.offload import Offload
+from tests.servers.loops import Run
+
+
+def test_results_and_errors_come_back(run: Run) -> None:
+    def divide(a: int, b: int = 1) -> int:
+        assert threading.current_thread().name.startswith("disk-")
+        return a // b
+
+    async def main() -> None:
+        offload = Offload(2, name="disk")
+        assert await offload.run(divide, 6, b=2) == 3
+        with pytest.raises(ZeroDivisionError):
+            await offload.run(divide, 6, 0)
+        offload.close()
+
+    run(main())
+
+
+def test_threads_start_as_needed_and_stay_within_the_bound(run: Run) -> None:
+    async def main() -> None:
+        offload = Offload(2)
+        gate = threading.Event()
+        await offload.run(int)
+        assert offload.threads == 1
+        jobs = [asyncio.ensure_future(offload.run(gate.wait, 10)) for _ in range(2)]
+        await asyncio.sleep(0)
+        assert not offload.crowded
+        third = asyncio.ensure_future(offload.run(str))
+        await asyncio.sleep(0)
+        assert offload.crowded
+        assert offload.threads == 2
+        gate.set()
+        assert await asyncio.gather(*jobs, third) == [True, True, ""]
+        assert not offload.crowded
+        offload.close()
+
+    run(main())
+
+
+def test_a_caller_that_is_gone_does_no_harm(run: Run) -> None:
+    async def main() -> None:
+        offload = Offload(1)
+        gate = threading.Event()
+
+        def fail() -> None:
+            gate.wait(10)
+            raise ValueError("nobody hears this")
+
+        for call in (lambda: gate.wait(10), fail):
+            caller = asyncio.ensure_future(offload.run(call))
+            await asyncio.sleep(0)
+            caller.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await caller
+        gate.set()
+        assert await offload.run(lambda: 5) == 5
+        offload.close()
+
+    run(main())
+
+
+def test_nothing_runs_after_close(run: Run) -> None:
+    async def main() -> None:
+        offload = Offload(1)
+        await offload.run(int)
+        offload.close()
+        offload.close()
+        assert offload.threads == 0
+        with pytest.raises(RuntimeError, match=r"^the thread pool is closed$"):
+            await offload.run(int)
+
+    run(main())
+
+
+def test_a_result_for_a_loop_that_is_gone_is_dropped(run: Run) -> None:
+    gate = threading.Event()
+    offload = Offload(1)
+
+    async def main() -> None:
+        task = asyncio.ensure_future(offload.run(gate.wait, 10))
+        await asyncio.sleep(0)
+        task.cancel()
+
+    run(main())
+    gate.set()
+    offload.close()
