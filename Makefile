@@ -5,7 +5,7 @@ PYTHON_ENV := .venv/bin/python
 PYTEST := PYTHONASYNCIODEBUG=1 $(PYTHON_ENV) -m pytest -n auto --dist loadfile
 COVERED := --cov=homeport.core --cov=homeport.protocols --cov-branch
 
-.PHONY: .venv-test serve test check format-check lint fmt types imports tests cover bench clean
+.PHONY: .venv-test serve test check format-check lint fmt types imports tests cover bench docs clean
 
 serve: ## start the server on ./homeport-data (or $$HOMEPORT_DIR); ARGS="--set ftp.port=0" adds options
 	@tools/make-venv run && exec .venv/bin/homeport serve $(ARGS)
@@ -38,6 +38,9 @@ fmt: .venv-test ## put the code into shape
 
 cover: .venv-test ## what no test reaches, in the whole package: htmlcov/index.html
 	$(PYTEST) --cov=homeport --cov-branch --cov-report=html --cov-report=term-missing:skip-covered $(ARGS)
+
+docs: .venv-test ## write the papers that are made from the code
+	$(PYTHON_ENV) tools/make-docs
 
 bench: .venv-test ## the benchmarks, where they are present
 	@if [ -x benchmarks/run ]; then exec benchmarks/run $(ARGS); \

@@ -1,0 +1,155 @@
+"""The rules of the house that no linter knows: sizes, names, what every module says, what every change brings."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SOURCE = sorted((ROOT / "src").rglob("*.py"))
+PYTHON = [*SOURCE, *sorted((ROOT / "tests").rglob("*.py")), *sorted((ROOT / "benchmarks").rglob("*.py"))]
+FILE_LINES = 500
+FUNCTION_LINES = 60
+POSITIONAL = 5
+NAMES_THAT_SAY_NOTHING = {"util", "utils", "common", "helper", "helpers", "misc", "manager"}
+POSTPONED = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b")  # split, or this file would be found itself
+MIGRATIONS = "migrations/versions"  # each is one frozen list of statements, written once and never read for its logic
+CHANGE_KINDS = ("Added", "Changed", "Fixed", "Removed", "Security")
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def functions(path: Path) -> Iterator[tuple[str, Function]]:
+    """Every function of a file with the place to name in a complaint."""
+    for node in ast.walk(parse(path)):
+        if isinstance(node, Function):
+            yield f"{path.relative_to(ROOT)}:{node.lineno} {node.name}", node
+
+
+def lines_of(function: Function) -> int:
+    """A function's length without its docstring: explaining more must never be forbidden."""
+    docstring = ast.get_docstring(function, clean=False)
+    length = (function.end_lineno or function.lineno) - function.lineno + 1
+    return length - (docstring.count("\n") + 1 if docstring else 0)
+
+
+def test_there_is_something_to_check() -> None:
+    assert len(SOURCE) > 20
+
+
+def test_files_stop_at_the_limit() -> None:
+    long = {
+        str(path.relative_to(ROOT)): lines
+        for path in PYTHON
+        if (lines := len(path.read_text().splitlines())) > FILE_LINES
+    }
+    assert long == {}, f"over {FILE_LINES} lines: what are the two things in it?"
+
+
+def test_functions_stop_at_the_limit() -> None:
+    long = {
+        place: lines
+        for path in PYTHON
+        for place, node in functions(path)
+        if (lines := lines_of(node)) > FUNCTION_LINES and MIGRATIONS not in place
+    }
+    assert long == {}, f"over {FUNCTION_LINES} lines"
+
+
+def test_functions_take_few_positional_arguments() -> None:
+    many = {
+        place: count
+        for path in SOURCE
+        for place, node in functions(path)
+        if (count := sum(argument.arg not in {"self", "cls"} for argument in [*node.args.posonlyargs, *node.args.args]))
+        > POSITIONAL
+    }
+    assert many == {}, f"more than {POSITIONAL}: a dataclass or keywords"
+
+
+def test_every_module_says_why_it_exists() -> None:
+    silent = [str(path.relative_to(ROOT)) for path in PYTHON if not ast.get_docstring(parse(path))]
+    assert silent == []
+
+
+def test_no_bare_except() -> None:
+    bare = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in PYTHON
+        for node in ast.walk(parse(path))
+        if isinstance(node, ast.ExceptHandler) and node.type is None
+    ]
+    assert bare == []
+
+
+def test_no_module_has_a_name_that_says_nothing() -> None:
+    assert [str(path) for path in PYTHON if {path.stem, path.parent.name} & NAMES_THAT_SAY_NOTHING] == []
+
+
+def test_nothing_is_postponed_in_a_comment() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+        for path in PYTHON
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if POSTPONED.search(line)
+    ]
+    assert found == []
+
+
+def test_test_files_have_names_of_their_own() -> None:
+    """pytest imports them into one namespace."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))
+
+
+@pytest.mark.parametrize("room", ["core", "protocols"])
+def test_tests_mirror_the_source(room: str) -> None:
+    """A stranger finds the tests of core/x.py in tests/core/test_x.py, or in files whose names begin so."""
+    missing = []
+    for path in sorted((ROOT / "src" / "homeport" / room).rglob("*.py")):
+        folder = ROOT / "tests" / path.relative_to(ROOT / "src" / "homeport").parent
+        if path.stem != "__init__" and "versions" not in path.parts and not list(folder.glob(f"test_*{path.stem}*.py")):
+            missing.append(str(path.relative_to(ROOT)))
+    assert missing == []
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "changes").glob("*.md")), ids=lambda path: path.stem)
+def test_change_files_are_well_formed(path: Path) -> None:
+    """`changes/README.md` says how; each entry is one `Kind: sentence.` paragraph."""
+    if path.name == "README.md":
+        return
+    assert re.fullmatch(r"\d{4}-[a-z0-9]+(-[a-z0-9]+)*", path.stem), "NNNN-a-few-words.md"
+    for paragraph in path.read_text(encoding="utf-8").strip().split("\n\n"):
+        kind, colon, sentence = paragraph.partition(": ")
+        assert colon, paragraph
+        assert kind in CHANGE_KINDS, paragraph
+        assert sentence.rstrip().endswith("."), paragraph
+        assert max(map(len, paragraph.splitlines())) <= 120, paragraph
+
+
+@pytest.mark.parametrize(
+    "path", ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/trust.md", "changes/README.md"]
+)
+def test_papers_name_only_files_that_exist(path: str) -> None:
+    text = (ROOT / path).read_text(encoding="utf-8")
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", text)
+    named = re.findall(r"`((?:src|docs|tests|tools|changes|benchmarks)/[\w./-]+)`", text)
+    places = [(ROOT / path).parent / link for link in links] + [ROOT / name for name in named]
+    assert [str(place) for place in places if not place.exists()] == []
+
+
+@pytest.mark.parametrize("script", ["tools/make-venv", ".ci/run"])
+def test_scripts_can_be_run(script: str) -> None:
+    path = ROOT / script
+    assert path.stat().st_mode & 0o111 == 0o111
+    shell = "bash" if "bash" in path.read_text().splitlines()[0] else "sh"
+    subprocess.run([shell, "-n", path], check=True)
