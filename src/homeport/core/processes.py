@@ -9,7 +9,6 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
-import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -53,7 +52,7 @@ class Processes:
         self._folder = folder
         self._clock = clock
         self._boot = boot_id() if boot is None else boot
-        self._host = socket.gethostname()
+        self._host = os.uname().nodename
         self._lock: int | None = None
 
     def register(self) -> None:
