@@ -37,6 +37,7 @@ class Lease:
         "lock",
         "marked",
         "open",
+        "recount",
         "used",
     )
 
@@ -44,6 +45,7 @@ class Lease:
         self.account = account
         self.lock = threading.Lock()
         self.exchange = threading.Lock()
+        self.recount = threading.Lock()  # held by the thread that recounts the account
         self.marked = False  # our row may be in the database; guarded by `exchange`
         self.open = False  # our row is in the database and nobody recounts: operations may begin
         self.inside = 0  # operations that are changing files now

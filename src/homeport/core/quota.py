@@ -13,40 +13,23 @@ A process that dies leaves its leases as marks of the accounts that it may have 
 from __future__ import annotations
 
 import logging
-import threading
-import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import TracebackType
-
-from sqlalchemy.exc import IntegrityError
 
 from homeport.core.count import Count
-from homeport.core.errors import HomeportError, HomeUnavailable, LedgerBusy, QuotaExceeded
-from homeport.core.lease_book import Frozen, LeaseBook, Recount, Short, Trade
-from homeport.core.leases import NOTHING, Grant, Lease, Room
-from homeport.core.processes import Processes
+from homeport.core.errors import HomeportError, LedgerBusy
+from homeport.core.lease_book import Recount
+from homeport.core.leases import NOTHING
+from homeport.core.leasing import Changing, Leasing, LedgerClocks, LedgerTimes
 from homeport.core.state import Database
 
-__all__ = ["Borrowed", "Ledger", "LedgerTimes", "Recount", "Usage"]
+__all__ = ["Borrowed", "Changing", "Ledger", "LedgerClocks", "LedgerTimes", "Recount", "Usage"]
 
 Borrowed = Count
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerTimes:
-    """How long the ledger waits, in seconds."""
-
-    recall_deadline_s: float = 2.0  # for others to give back what they do not need
-    freeze_deadline_s: float = 30.0  # for a recount to end, or for changes to end that a recount waits for
-    retry_s: float = 0.005
-    poll_s: float = 0.04  # how soon this process answers others
-    idle_s: float = 1.0  # an account without changes for one to two times this is given back whole
-    heartbeat_s: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,33 +42,11 @@ class Usage:
     max_files: int | None
 
 
-class Changing:
-    """The shared section around a change of one account's files; see `Ledger.changing`."""
-
-    __slots__ = ("_lease", "_open")
-
-    def __init__(self, lease: Lease, open_: Callable[[Lease], None]) -> None:
-        self._lease = lease
-        self._open = open_
-
-    def __enter__(self) -> None:
-        if not self._lease.enter():
-            self._open(self._lease)
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._lease.leave()
-
-
 class Ledger:
     """One process's ledger, for all its threads; accounts are named by their id.
 
     `label` names the process to people; `folder` is where processes of one machine keep their lock files. A thread
-    begins with the first change and ends with `close`; `background=False` leaves its work to calls of `attend`.
+    begins with the first change and ends with `close`; `times.background=False` leaves its work to calls of `attend`.
     An account that does not exist (any more) is HomeUnavailable; a database that fails is StateUnavailable.
     """
 
@@ -96,26 +57,15 @@ class Ledger:
         folder: Path | None = None,
         *,
         times: LedgerTimes | None = None,
-        background: bool = True,
-        sleep: Callable[[float], None] = time.sleep,
-        monotonic: Callable[[], float] = time.monotonic,
-        clock: Callable[[], float] = time.time,
+        clocks: LedgerClocks | None = None,
     ) -> None:
-        self.processes = Processes(database, label, folder, clock=clock)
-        self._book = LeaseBook(database, self.processes.id)
-        self._times = times or LedgerTimes()
-        self._background = background
-        self._sleep = sleep
-        self._monotonic = monotonic
-        self._clock = clock
-        self._leases: dict[int, Lease] = {}
-        self._recounting: set[int] = set()
-        self._starting = threading.Lock()
-        self._started = False
-        self._thread: threading.Thread | None = None
-        self._awake = threading.Event()
-        self._stopping = threading.Event()
-        self._next_round = self._next_beat = 0.0
+        self._leasing = Leasing(database, label, folder, times or LedgerTimes(), clocks or LedgerClocks())
+        self._times = self._leasing.times
+        self._clocks = self._leasing.clocks
+        self._book = self._leasing.book
+        self.processes = self._leasing.processes
+        self._lease = self._leasing.lease
+        self._get = self._leasing.get
 
     # What servers' threads call.
 
@@ -124,7 +74,7 @@ class Ledger:
 
         Waits while the account is recounted; LedgerBusy when that takes too long.
         """
-        return Changing(self._lease(account), self._open)
+        return self._leasing.changing(self._lease(account))
 
     def charge(
         self,
@@ -183,13 +133,13 @@ class Ledger:
 
     def recall(self, account: int) -> bool:
         """Have all processes give back what they do not need; whether all have answered in time."""
-        self._give_back(self._lease(account))
+        self._leasing.give_back(self._lease(account))
         self._book.recall(account)
-        deadline = self._monotonic() + self._times.recall_deadline_s
+        deadline = self._clocks.monotonic() + self._times.recall_deadline_s
         while any(map(self.processes.alive, self._book.unanswered(account))):
-            if self._monotonic() >= deadline:
+            if self._clocks.monotonic() >= deadline:
                 return False
-            self._sleep(self._times.retry_s)
+            self._clocks.sleep(self._times.retry_s)
         return True
 
     def limits_changed(self, account: int) -> None:
@@ -198,21 +148,20 @@ class Ledger:
 
     def settle(self) -> None:
         """Give back to the database all that this process has not spent."""
-        for lease in list(self._leases.values()):
-            self._give_back(lease)
+        self._leasing.settle()
 
     def release_idle(self) -> None:
-        """Give back the accounts in which nothing happened since the last call."""
-        for lease in list(self._leases.values()):
-            if lease.marked and lease.idle():
-                self._give_back(lease)
+        """Give back the accounts in which nothing happened since the last call; the background does so by itself."""
+        self._leasing.release_idle()
 
     def recount(self, account: int, count: Callable[[], Count]) -> Recount:
         """Stop all changes of the account's files, count them, and make that the truth.
 
         Raises LedgerBusy when changes under way do not end in time, and what `count` raises; then nothing changes.
         """
-        return self._recount(account, count, lambda: True) or Recount(account, NOTHING, NOTHING)
+        recount = self._recount(account, count, lambda: True)
+        assert recount is not None
+        return recount
 
     def recover(self, count_of: Callable[[int], Count]) -> list[Recount]:
         """Recount the accounts that dead processes may have been changing; all accounts after the machine failed.
@@ -220,9 +169,7 @@ class Ledger:
         An account that cannot be counted now is logged and stays marked for the next time.
         """
         dead = self.processes.dead()
-        for account, by in self._book.frozen_by():
-            if not self._recounts(account, by):
-                self._book.unfreeze(account, by)
+        self._leasing.thaw()
         rebooted = [process for process, restarted in dead.items() if restarted]
         recounts: list[Recount] = []
         forgettable = list(dead)
@@ -240,172 +187,51 @@ class Ledger:
 
     def attend(self) -> None:
         """One round of the background's work: answer other processes, give back what is idle, show that we live."""
-        for account, frozen in self._book.recalled():
-            self._give_back(self._lease(account), freeze=frozen)
-        now = self._monotonic()
-        if now >= self._next_round:
-            self._next_round = now + self._times.idle_s
-            self.release_idle()
-        if now >= self._next_beat:
-            self._next_beat = now + self._times.heartbeat_s
-            self.processes.beat()
+        self._leasing.attend()
 
     def close(self) -> None:
         """Give everything back and leave; what is still inside `changing` is left for a recount."""
-        self._stopping.set()
-        self._awake.set()
-        if self._thread is not None:
-            self._thread.join()
-        if self._started:
-            self.settle()
-            self.processes.close()
-
-    # Within.
-
-    def _lease(self, account: int) -> Lease:
-        return self._leases.get(account) or self._leases.setdefault(account, Lease(account))
-
-    def _get(self, lease: Lease, need: Count, aside: Count, credit: Count = NOTHING) -> Borrowed:
-        """Have `need` from the account's room, waiting for other processes while they may have it."""
-        if not lease.inside:
-            with self.changing(lease.account):
-                return self._get(lease, need, aside, credit)
-        deadline: float | None = None
-        while True:
-            with lease.exchange:
-                if lease.spend(need.bytes, need.files, aside.bytes, aside.files):
-                    return NOTHING
-                trade = Trade(need, credit, aside)
-                outcome = self._exchange(lease, lease.take(), trade, asked=deadline is not None)
-            if isinstance(outcome, Grant):
-                return outcome.borrowed
-            assert isinstance(outcome, Short)
-            now = self._monotonic()
-            deadline = now + self._times.recall_deadline_s if deadline is None else deadline
-            if not outcome.waiting or now >= deadline:
-                raise _exceeded(outcome.room, need)
-            self._sleep(self._times.retry_s)
-
-    def _open(self, lease: Lease) -> None:
-        """Begin an operation of an account that this process has no open lease of."""
-        self._start()
-        deadline = self._monotonic() + self._times.freeze_deadline_s
-        while True:
-            with lease.exchange:
-                if lease.enter():
-                    return
-                outcome = self._exchange(lease, lease.take(), Trade(opening=True))
-                if not isinstance(outcome, Frozen):
-                    lease.marked = True
-                    lease.reopen()
-                    lease.enter()
-                    self._awake.set()
-                    return
-            self._await_recount(lease.account, outcome.by, deadline)
-
-    def _await_recount(self, account: int, by: str, deadline: float) -> None:
-        """Wait a moment for a recount by another; end it when that process is dead."""
-        if not self._recounts(account, by):
-            self._book.unfreeze(account, by)
-        elif self._monotonic() >= deadline:
-            raise LedgerBusy
-        else:
-            self._sleep(self._times.retry_s)
-
-    def _recounts(self, account: int, by: str) -> bool:
-        return account in self._recounting if by == self.processes.id else self.processes.alive(by)
-
-    def _exchange(self, lease: Lease, own: Count, trade: Trade, *, asked: bool = False) -> Grant | Short | Frozen:
-        try:
-            return self._book.trade(lease, own, trade, asked=asked)
-        except IntegrityError:
-            # Another process took us for dead and removed our entry, or the account is being removed.
-            self.processes.register()
-            return self._book.trade(lease, lease.take(), trade, asked=asked)
-
-    def _give_back(self, lease: Lease, *, freeze: bool = False) -> bool:
-        """Give the whole balance back, and the account's mark too when nothing is inside: then True.
-
-        `freeze`: let nothing begin any more, and wait to give back until nothing is inside.
-        """
-        with lease.exchange:
-            if not lease.marked:
-                return True
-            if freeze:
-                lease.stop()
-            own = lease.close()
-            if own is None and freeze:
-                return False
-            leaving = own is not None
-            try:
-                self._exchange(lease, lease.take() if own is None else own, Trade(ahead=False, leaving=leaving))
-            except HomeUnavailable:  # the account was removed, and our mark with it
-                lease.take()
-                lease.stop()
-                lease.marked = False
-                return True
-            lease.marked = not leaving or lease.aside() != NOTHING
-            return leaving
+        self._leasing.stop()
 
     def _needs_recount(self, account: int, dead: Collection[str], rebooted: list[str]) -> bool:
         """Whether no other process has recounted it meanwhile."""
         return bool(rebooted) or account in self._book.leased_by(dead)
 
     def _recount(self, account: int, count: Callable[[], Count], needed: Callable[[], bool]) -> Recount | None:
-        self._start()
-        deadline = self._monotonic() + self._times.freeze_deadline_s
+        """A recount, unless it is no longer needed once nobody else is at it."""
+        self._leasing.start()
+        mutex = self._lease(account).recount
+        if not mutex.acquire(timeout=self._times.freeze_deadline_s):
+            raise LedgerBusy
+        try:
+            return self._freeze_and_count(account, count, needed)
+        finally:
+            mutex.release()
+
+    def _freeze_and_count(
+        self,
+        account: int,
+        count: Callable[[], Count],
+        needed: Callable[[], bool],
+    ) -> Recount | None:
+        deadline = self._clocks.monotonic() + self._times.freeze_deadline_s
         while frozen := self._book.freeze(account):
-            self._await_recount(account, frozen.by, deadline)
-        self._recounting.add(account)
+            self._leasing.await_recount(account, frozen.by, deadline)
         try:
             dead = self._await_quiet(account, deadline)
-            return self._book.finish(account, count(), self._clock(), dead) if needed() else None
+            return self._book.finish(account, count(), self._clocks.wall(), dead) if needed() else None
         finally:
-            self._recounting.discard(account)
-            self._book.unfreeze(account, self.processes.id)  # finish has done so, all other ways out have not
+            self._book.unfreeze(account, self.processes.id)  # after `finish` this changes nothing
 
     def _await_quiet(self, account: int, deadline: float) -> list[str]:
         """Wait until nobody changes the account's files; the dead processes among those who do not answer."""
         lease = self._lease(account)
         while True:
-            left = self._give_back(lease, freeze=True)
+            left = self._leasing.give_back(lease, freeze=True)
             silent = self._book.unanswered(account)
             dead = [process for process in silent if not self.processes.alive(process)]
             if left and len(dead) == len(silent):
                 return dead
-            if self._monotonic() >= deadline:
+            if self._clocks.monotonic() >= deadline:
                 raise LedgerBusy
-            self._sleep(self._times.retry_s)
-
-    def _start(self) -> None:
-        """Make this process known, and begin the background's work."""
-        if self._started:
-            return
-        with self._starting:
-            if self._started:
-                return
-            self.processes.register()
-            self._next_beat = self._monotonic() + self._times.heartbeat_s
-            if self._background:
-                self._thread = threading.Thread(target=self._run, name="homeport-ledger", daemon=True)
-                self._thread.start()
-            self._started = True
-
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            if not any(lease.marked for lease in list(self._leases.values())):
-                self._awake.wait(self._times.heartbeat_s)
-            self._awake.clear()
-            try:
-                self.attend()
-            except Exception:  # noqa: BLE001  it is logged; without this thread other processes would wait
-                _log.exception("the quota ledger could not answer other processes")
-            self._stopping.wait(self._times.poll_s)
-
-
-def _exceeded(room: Room, need: Count) -> QuotaExceeded:
-    """The error for a need that the room has no space for: bytes first."""
-    free = room.free_bytes()
-    if room.quota_bytes is not None and free is not None and need.bytes > free:
-        return QuotaExceeded("bytes", room.quota_bytes, free, need.bytes)
-    return QuotaExceeded("files", room.max_files or 0, room.free_files() or 0, need.files)
+            self._clocks.sleep(self._times.retry_s)

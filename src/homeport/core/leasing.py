@@ -1,0 +1,260 @@
+"""One process's leases of all accounts, and its dealings with the other processes through the database.
+
+The one rule: nobody waits for another process while it holds something that the other waits for: before it waits, a
+process gives its own balance back, and `attend` gives back what others ask for however busy the rest is.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from sqlalchemy.exc import IntegrityError
+
+from homeport.core.count import Count
+from homeport.core.errors import HomeUnavailable, LedgerBusy, QuotaExceeded
+from homeport.core.lease_book import Frozen, LeaseBook, Short, Trade
+from homeport.core.leases import NOTHING, Grant, Lease, Room
+from homeport.core.processes import Processes
+from homeport.core.state import Database
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerTimes:
+    """How long the ledger waits, in seconds."""
+
+    recall_deadline_s: float = 2.0  # for others to give back what they do not need
+    freeze_deadline_s: float = 30.0  # for a recount to end, or for changes to end that a recount waits for
+    retry_s: float = 0.005
+    poll_s: float = 0.04  # how soon this process answers others
+    idle_s: float = 1.0  # an account without changes for one to two times this is given back whole
+    heartbeat_s: float = 10.0
+    background: bool = True  # False: no thread; whoever owns the ledger calls `attend` often
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerClocks:
+    """Where time comes from: `wall` since the epoch, `monotonic` for deadlines, and how to wait."""
+
+    wall: Callable[[], float] = time.time
+    monotonic: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+
+class Changing:
+    """The shared section around a change of one account's files; see `Ledger.changing`."""
+
+    __slots__ = ("_lease", "_open")
+
+    def __init__(self, lease: Lease, open_: Callable[[Lease], None]) -> None:
+        self._lease = lease
+        self._open = open_
+
+    def __enter__(self) -> None:
+        if not self._lease.enter():
+            self._open(self._lease)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._lease.leave()
+
+
+class Leasing:
+    """The leases of this process, for all its threads. See `Ledger` for the arguments."""
+
+    def __init__(
+        self,
+        database: Database,
+        label: str,
+        folder: Path | None,
+        times: LedgerTimes,
+        clocks: LedgerClocks,
+    ) -> None:
+        self.processes = Processes(database, label, folder, clock=clocks.wall)
+        self.book = LeaseBook(database, self.processes.id)
+        self.times = times
+        self.clocks = clocks
+        self._leases: dict[int, Lease] = {}
+        self._starting = threading.Lock()
+        self._started = False
+        self._thread: threading.Thread | None = None
+        self._awake = threading.Event()
+        self._stopping = threading.Event()
+        self._next_round = self._next_beat = 0.0
+
+    def lease(self, account: int) -> Lease:
+        """The account's lease, which may hold nothing."""
+        return self._leases.get(account) or self._leases.setdefault(account, Lease(account))
+
+    def changing(self, lease: Lease) -> Changing:
+        """See `Ledger.changing`."""
+        return Changing(lease, self._open)
+
+    def get(self, lease: Lease, need: Count, aside: Count, credit: Count = NOTHING) -> Count:
+        """Have `need` from the account's room, waiting for other processes while they may have it."""
+        if not lease.inside:
+            with self.changing(lease):
+                return self.get(lease, need, aside, credit)
+        deadline: float | None = None
+        while True:
+            with lease.exchange:
+                if lease.spend(need.bytes, need.files, aside.bytes, aside.files):
+                    return NOTHING
+                trade = Trade(need, credit, aside)
+                outcome = self._exchange(lease, lease.take(), trade, asked=deadline is not None)
+            if isinstance(outcome, Grant):
+                return outcome.borrowed
+            assert isinstance(outcome, Short)
+            now = self.clocks.monotonic()
+            deadline = now + self.times.recall_deadline_s if deadline is None else deadline
+            if not outcome.waiting or now >= deadline:
+                raise _exceeded(outcome.room, need)
+            self.clocks.sleep(self.times.retry_s)
+
+    def give_back(self, lease: Lease, *, freeze: bool = False) -> bool:
+        """Give the whole balance back, and the account's mark too when nothing is inside: then True.
+
+        `freeze`: let nothing begin any more, and wait to give back until nothing is inside.
+        """
+        with lease.exchange:
+            if not lease.marked:
+                return True
+            if freeze:
+                lease.stop()
+            own = lease.close()
+            if own is None and freeze:
+                return False
+            leaving = own is not None
+            try:
+                self._exchange(lease, lease.take() if own is None else own, Trade(ahead=False, leaving=leaving))
+            except HomeUnavailable:  # the account was removed, and our mark with it
+                lease.take()
+                lease.stop()
+                lease.marked = False
+                return True
+            lease.marked = not leaving or lease.aside() != NOTHING
+            return leaving
+
+    def start(self) -> None:
+        """Make this process known, and begin answering the others."""
+        if not self._started:
+            with self._starting:
+                self._start_once()
+
+    def _start_once(self) -> None:
+        if self._started:
+            return
+        self.processes.register()
+        self._next_beat = self.clocks.monotonic() + self.times.heartbeat_s
+        if self.times.background:
+            self._thread = threading.Thread(target=self._run, name="homeport-ledger", daemon=True)
+            self._thread.start()
+        self._started = True
+
+    def stop(self) -> None:
+        """Give everything back and leave; what is still inside `changing` is left for a recount."""
+        self._stopping.set()
+        self._awake.set()
+        if self._thread is not None:
+            self._thread.join()
+        if self._started:
+            self.settle()
+            self.processes.close()
+
+    def settle(self) -> None:
+        """See `Ledger.settle`."""
+        for lease in list(self._leases.values()):
+            self.give_back(lease)
+
+    def release_idle(self) -> None:
+        """Give back the accounts in which nothing happened since the last call."""
+        for lease in list(self._leases.values()):
+            if lease.marked and lease.idle():
+                self.give_back(lease)
+
+    def attend(self) -> None:
+        """One round of the background's work: answer other processes, give back what is idle, show that we live."""
+        for account, frozen in self.book.recalled():
+            self.give_back(self.lease(account), freeze=frozen)
+        now = self.clocks.monotonic()
+        if now >= self._next_round:
+            self._next_round = now + self.times.idle_s
+            self.release_idle()
+        if now >= self._next_beat:
+            self._next_beat = now + self.times.heartbeat_s
+            self.processes.beat()
+            self.thaw()
+
+    def thaw(self) -> None:
+        """End recounts whose process died or could not end them itself."""
+        for account, by in self.book.frozen_by():
+            if not self.recounts(account, by):
+                self.book.unfreeze(account, by)
+
+    def _open(self, lease: Lease) -> None:
+        """Begin an operation of an account that this process has no open lease of."""
+        self.start()
+        deadline = self.clocks.monotonic() + self.times.freeze_deadline_s
+        while True:
+            with lease.exchange:
+                if lease.enter():
+                    return
+                outcome = self._exchange(lease, lease.take(), Trade(opening=True))
+                if not isinstance(outcome, Frozen):
+                    lease.marked = True
+                    lease.reopen()
+                    lease.enter()
+                    self._awake.set()
+                    return
+            self.await_recount(lease.account, outcome.by, deadline)
+
+    def await_recount(self, account: int, by: str, deadline: float) -> None:
+        """Wait a moment for a recount by another; end it when that process is dead."""
+        if not self.recounts(account, by):
+            self.book.unfreeze(account, by)
+        elif self.clocks.monotonic() >= deadline:
+            raise LedgerBusy
+        else:
+            self.clocks.sleep(self.times.retry_s)
+
+    def recounts(self, account: int, by: str) -> bool:
+        """Whether the recount of the account by the process `by` is really under way."""
+        return self.lease(account).recount.locked() if by == self.processes.id else self.processes.alive(by)
+
+    def _exchange(self, lease: Lease, own: Count, trade: Trade, *, asked: bool = False) -> Grant | Short | Frozen:
+        try:
+            return self.book.trade(lease, own, trade, asked=asked)
+        except IntegrityError:
+            # Another process took us for dead and removed our entry, or the account is being removed.
+            self.processes.register()
+            return self.book.trade(lease, lease.take(), trade, asked=asked)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            if not any(lease.marked for lease in list(self._leases.values())):
+                self._awake.wait(self.times.heartbeat_s)
+            self._awake.clear()
+            try:
+                self.attend()
+            except Exception:  # noqa: BLE001  it is logged; without this thread other processes would wait
+                _log.exception("the quota ledger could not answer other processes")
+            self._stopping.wait(self.times.poll_s)
+
+
+def _exceeded(room: Room, need: Count) -> QuotaExceeded:
+    """The error for a need that the room has no space for: bytes first."""
+    free = room.free_bytes()
+    if room.quota_bytes is not None and free is not None and need.bytes > free:
+        return QuotaExceeded("bytes", room.quota_bytes, free, need.bytes)
+    return QuotaExceeded("files", room.max_files or 0, room.free_files() or 0, need.files)
