@@ -1,14 +1,14 @@
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
+from tests.servers.loops import Run, run_on
 
 from homeport.servers.tls import CertificateFiles
-from tests.servers.loops import Run, run_on
 
 
 @pytest.fixture(params=["asyncio", "uvloop"])
@@ -27,9 +27,9 @@ def authority() -> trustme.CA:
 
 
 @pytest.fixture(scope="session")
-def certificate(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CertificateFiles]:
+def certificate(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> CertificateFiles:
     folder = tmp_path_factory.mktemp("tls")
-    yield write_certificate(authority, folder)
+    return write_certificate(authority, folder)
 
 
 def write_certificate(authority: trustme.CA, folder: Path) -> CertificateFiles:

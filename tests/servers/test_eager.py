@@ -3,9 +3,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from tests.servers.loops import Run
 
 from homeport.servers import eager
-from tests.servers.loops import Run
 
 
 def test_a_coroutine_that_never_waits_makes_no_task(run: Run) -> None:

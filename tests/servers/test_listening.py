@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
 import socket
@@ -8,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.servers.loops import Run, until
 
 from homeport.servers.lifecycle import Address
 from homeport.servers.listening import Doors, Wish, open_all
-from tests.servers.loops import Run
 
 
 def close_all(opened: list[tuple[Address, socket.socket]]) -> None:
@@ -29,9 +28,8 @@ def test_all_hosts_share_one_free_port(tmp_path: Path) -> None:
 
 
 def test_a_taken_port_is_an_error_and_leaves_nothing_open(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        with pytest.raises(OSError, match="Address already in use"):
-            open_all(Wish("ftp", (f"unix:{tmp_path}/ftp", "127.0.0.1"), taken.getsockname()[1]))
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError, match="Address already in use"):
+        open_all(Wish("ftp", (f"unix:{tmp_path}/ftp", "127.0.0.1"), taken.getsockname()[1]))
 
 
 def test_two_workers_share_a_port() -> None:
@@ -112,8 +110,7 @@ def test_clients_are_let_in_until_the_doors_close(run: Run, tmp_path: Path) -> N
         doors.open()
         with socket.create_connection(("127.0.0.1", tcp.port)), socket.socket(socket.AF_UNIX) as local:
             local.connect(str(path))
-            while len(came) < 2:
-                await asyncio.sleep(0)
+            await until(lambda: len(came) == 2)
         assert {address for _, address in came} == {tcp, unix}
         for connection, address in came:
             assert not connection.getblocking()
@@ -157,8 +154,7 @@ def test_r2_accept_pauses_without_descriptors_and_recovers(
         doors = Doors([(address, scarce)], lambda found, _: came.append(found))
         doors.open()
         with socket.create_connection(("127.0.0.1", address.port)):
-            while not came:
-                await asyncio.sleep(0.001)
+            await until(lambda: came)
         came[0].close()
         doors.close()
         assert f"{address}: {os.strerror(errno.EMFILE)}; new connections wait" in caplog.text
@@ -173,8 +169,7 @@ def test_doors_can_close_while_accept_rests(run: Run) -> None:
         doors = Doors([(address, scarce)], lambda found, _: found.close())
         doors.open()
         with socket.create_connection(("127.0.0.1", address.port)):
-            while len(scarce.troubles) == 2:
-                await asyncio.sleep(0.001)
+            await until(lambda: len(scarce.troubles) < 2)
             doors.close()
 
     run(main())

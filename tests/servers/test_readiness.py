@@ -3,8 +3,9 @@ from __future__ import annotations
 import asyncio
 import socket
 
-from homeport.servers.readiness import Side, Waits, Woken
 from tests.servers.loops import Run
+
+from homeport.servers.readiness import Side, Waits, Woken
 
 
 def test_each_side_late_and_interrupted(run: Run) -> None:

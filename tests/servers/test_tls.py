@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import trustme
+from tests.servers.conftest import write_certificate
 
 from homeport.servers.tls import (
     CONTROL_TICKETS,
@@ -15,7 +16,6 @@ from homeport.servers.tls import (
     TlsState,
     ready_for_data,
 )
-from tests.servers.conftest import write_certificate
 
 
 class Peer:

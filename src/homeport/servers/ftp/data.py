@@ -151,8 +151,6 @@ class DataConnection:
             return  # ours is out; theirs is waited for by `close_when_heard`
         except ssl.SSLWantWriteError:
             raise NotReady(Side.WRITE) from None
-        except ValueError as error:  # the handshake was never done
-            raise OSError(errno.ENOTCONN, "no TLS session") from error
 
 
 def close_when_heard(connection: DataConnection, deadlines: Deadlines, linger_s: float) -> None:

@@ -1,0 +1,231 @@
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from typing import cast
+
+import pytest
+
+from homeport.servers.ftp.data import DataConnection, NotReady
+from homeport.servers.ftp.pump import (
+    BUFFER_BYTES,
+    Buffers,
+    Flow,
+    Handshake,
+    Meter,
+    Mover,
+    Receive,
+    SendBlocks,
+    SendFile,
+    Wants,
+    blocks_of,
+)
+from homeport.servers.offload import Offload
+from homeport.servers.readiness import Side
+
+
+class Crowd:
+    """The part of Offload that a mover looks at."""
+
+    crowded = False
+
+
+class Scripted:
+    """A flow that does what it is told: a number of bytes, or a side that is not ready."""
+
+    def __init__(self, *script: int | Side) -> None:
+        self.script = list(script)
+        self.asked: list[int] = []
+
+    def move(self, most: int) -> int:
+        self.asked.append(most)
+        step = self.script.pop(0)
+        if isinstance(step, Side):
+            raise NotReady(step)
+        return step
+
+
+class Limit:
+    def __init__(self, *delays: float) -> None:
+        self.delays = list(delays)
+
+    def delay(self, now: float, amount: float) -> float:
+        return self.delays.pop(0)
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[DataConnection, socket.socket]]:
+    left, right = socket.socketpair()
+    left.setblocking(False)
+    right.settimeout(5)
+    yield DataConnection(left), right
+    left.close()
+    right.close()
+
+
+class Movers:
+    def __init__(self, connection: DataConnection) -> None:
+        self.connection = connection
+        self.crowd = Crowd()
+        self.meter = Meter()
+
+    def of(self, flow: Flow, *, bucket: Limit | None = None, linger_s: float = 0.0) -> Mover:
+        offload = cast(Offload, self.crowd)
+        return Mover(self.connection, flow, self.meter, offload, bucket=bucket, linger_s=linger_s)
+
+
+@pytest.fixture
+def movers(pair: tuple[DataConnection, socket.socket]) -> Movers:
+    return Movers(pair[0])
+
+
+def test_a_step_runs_to_the_end(movers: Movers) -> None:
+    assert movers.of(Scripted(5, 7, 0)).step() is Wants.DONE
+    assert movers.meter.bytes == 12
+    assert movers.meter.last_at >= movers.meter.started_at
+
+
+@pytest.mark.parametrize(("side", "wants"), [(Side.READ, Wants.READ), (Side.WRITE, Wants.WRITE)])
+def test_a_step_ends_where_the_socket_is_not_ready(movers: Movers, side: Side, wants: Wants) -> None:
+    mover = movers.of(Scripted(5, side, 0))
+    assert mover.step() is wants
+    assert mover.step() is Wants.DONE
+
+
+def test_the_rate_limit_makes_a_pause(movers: Movers) -> None:
+    flow = Scripted(5, 5, 0)
+    mover = movers.of(flow, bucket=Limit(0.0, 1.5))
+    assert mover.step() is Wants.PAUSE
+    assert mover.pause_s == 1.5
+    assert mover.step() is Wants.DONE
+    assert flow.asked[0] <= BUFFER_BYTES
+
+
+def test_a_thread_that_is_wanted_is_given_back(movers: Movers) -> None:
+    movers.crowd.crowded = True
+    mover = movers.of(Scripted(5, Side.READ, 0), linger_s=5)
+    assert mover.step() is Wants.TURN
+    assert mover.step() is Wants.READ
+
+
+def test_a_stopped_mover_moves_no_more(movers: Movers) -> None:
+    mover = movers.of(Scripted(5))
+    mover.stopped = True
+    assert mover.step() is Wants.TURN
+    assert movers.meter.bytes == 0
+
+
+def test_a_thread_lingers_for_what_comes_soon(movers: Movers, pair: tuple[DataConnection, socket.socket]) -> None:
+    threading.Timer(0.01, lambda: pair[1].send(b"x")).start()
+    assert movers.of(Scripted(Side.READ, 0), linger_s=5).step() is Wants.DONE
+    assert movers.of(Scripted(Side.WRITE, 0), linger_s=5).step() is Wants.DONE
+
+
+def test_a_thread_does_not_linger_for_long(movers: Movers) -> None:
+    assert movers.of(Scripted(Side.READ), linger_s=0.001).step() is Wants.READ
+
+
+def test_buffers_are_used_again_and_few_are_kept() -> None:
+    buffers = Buffers()
+    taken = [buffers.take() for _ in range(20)]
+    assert {len(buffer) for buffer in taken} == {BUFFER_BYTES}
+    for buffer in taken:
+        buffers.give_back(buffer)
+    assert buffers.take() is taken[7]
+
+
+class Source:
+    """A download of `data` that a real file holds."""
+
+    def __init__(self, data: bytes, cut_to: int | None = None) -> None:
+        self.file = os.memfd_create("source")
+        os.write(self.file, data[:cut_to])
+        self.size, self.position = len(data), 0
+
+    def fileno(self) -> int:
+        return self.file
+
+    def advance(self, count: int) -> None:
+        if not count:
+            raise EOFError("the file was cut")
+        self.position += count
+
+    def read_into(self, buffer: memoryview) -> int:
+        count = os.preadv(self.file, [buffer], self.position)
+        self.advance(count)
+        return count
+
+
+def everything(client: socket.socket) -> bytes:
+    return b"".join(iter(lambda: client.recv(65536), b""))
+
+
+def pumped(move: Callable[[], int]) -> None:
+    def pump() -> None:
+        while True:
+            try:
+                if not move():
+                    return
+            except NotReady:
+                threading.Event().wait(0.0005)
+
+    threading.Thread(target=pump).start()
+
+
+@pytest.mark.parametrize("size", [0, 1, 200_000])
+@pytest.mark.parametrize("way", ["file", "blocks"])
+def test_a_download_is_whole(pair: tuple[DataConnection, socket.socket], size: int, way: str) -> None:
+    connection, client = pair
+    data = os.urandom(size)
+    source = Source(data)
+    flow = SendFile(connection, source) if way == "file" else SendBlocks(connection, blocks_of(source))
+    pumped(lambda: flow.move(65536))
+    assert everything(client) == data
+    os.close(source.file)
+
+
+def test_a_file_that_is_cut_meanwhile_is_an_error(pair: tuple[DataConnection, socket.socket]) -> None:
+    source = Source(b"0123456789", cut_to=4)
+    flow = SendFile(pair[0], source)
+    assert flow.move(100) == 4
+    with pytest.raises(EOFError):
+        flow.move(100)
+    os.close(source.file)
+
+
+def test_empty_blocks_are_skipped_and_large_ones_go_in_pieces(pair: tuple[DataConnection, socket.socket]) -> None:
+    connection, client = pair
+    flow = SendBlocks(connection, iter([b"", b"abcdef", b"", b"g"]))
+    assert [flow.move(4), flow.move(4), flow.move(4), flow.move(4)] == [4, 2, 1, 0]
+    assert everything(client) == b"abcdefg"
+
+
+def test_an_upload_comes_in_pieces_and_ends(pair: tuple[DataConnection, socket.socket]) -> None:
+    connection, client = pair
+    pieces: list[bytes] = []
+    flow = Receive(connection, lambda piece: pieces.append(bytes(piece)), lambda: pieces.append(b"end"), Buffers())
+    with pytest.raises(NotReady):
+        flow.move(4)
+    client.send(b"abcdef")
+    client.shutdown(socket.SHUT_WR)
+    assert [flow.move(4), flow.move(4), flow.move(4)] == [4, 2, 0]
+    assert pieces == [b"abcd", b"ef", b"end"]
+    assert everything(client) == b""
+
+
+def test_a_refused_write_leaves_the_buffer_usable(pair: tuple[DataConnection, socket.socket]) -> None:
+    def refuse(_: memoryview) -> None:
+        raise OSError("disk full")
+
+    buffers = Buffers()
+    flow = Receive(pair[0], refuse, lambda: None, buffers)
+    pair[1].send(b"abc")
+    with pytest.raises(OSError, match="disk full"):
+        flow.move(100)
+    assert bytes(buffers.take()[:3]) == b"abc"
+
+
+def test_a_handshake_without_tls_is_over_at_once(movers: Movers) -> None:
+    assert movers.of(Handshake(movers.connection)).step() is Wants.DONE
