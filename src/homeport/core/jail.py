@@ -58,6 +58,13 @@ _RENAMING: Mapping[int, ErrorOf] = {
 }
 
 
+# What no file can be put in place of.
+_NOT_REPLACED: Mapping[Kind, Callable[[str], HomeportError]] = {
+    Kind.DIRECTORY: IsADirectory,
+    Kind.OTHER: NotARegularFile,
+}
+
+
 class _Folder:
     """A descriptor that closes when the last one who uses it lets go, so that its number cannot be reused before."""
 
@@ -235,7 +242,9 @@ class Jail:
             with self._errors(source):
                 moved = os.lstat(old_name, dir_fd=old_parent)
             with self._errors(target, _RENAMING):
-                there = self._there(new_parent, new_name, target, replace=replace)
+                there = _there(new_parent, new_name, target)
+                if there and not replace:
+                    raise AlreadyExists(str(target))
                 os.rename(old_name, new_name, src_dir_fd=old_parent, dst_dir_fd=new_parent)
         # Two names of one file: rename(2) leaves both.
         same = there is not None and (there.device, there.inode) == (moved.st_dev, moved.st_ino)
@@ -247,23 +256,25 @@ class Jail:
         stage_name: str,
         path: VirtualPath,
         *,
-        replace: bool = True,
+        approve: Callable[[Entry | None], None] | None = None,
         flush: Callable[[int], None] | None = None,
     ) -> Entry | None:
         """Move the file `stage_name` of the folder `stage_fd` to `path`, in one step; a link there is written through.
 
-        `flush` is called with the descriptor of the folder that got the new name. Returns what was replaced, if
-        anything. Raises AlreadyExists, IsADirectory, NotARegularFile, StageElsewhere.
+        `approve` is called with what is about to be replaced, if anything, and prevents it by raising; nobody else
+        changes this home's names meanwhile, so it must be quick. `flush` is called afterwards with the descriptor of
+        the folder that got the new name. Returns what was replaced. Raises IsADirectory, NotARegularFile,
+        StageElsewhere.
         """
         if path.is_root:
             raise IsADirectory(str(path))
         with self._target(path) as (parent, name):
             with self._changing(), self._errors(path, {errno.EXDEV: lambda _: StageElsewhere()}):
-                there = self._there(parent, name, path, replace=replace)
-                if there and there.kind is Kind.DIRECTORY:
-                    raise IsADirectory(str(path))
-                if there and there.kind is Kind.OTHER:
-                    raise NotARegularFile(str(path))
+                there = _there(parent, name, path)
+                if there and there.kind in _NOT_REPLACED:
+                    raise _NOT_REPLACED[there.kind](str(path))
+                if approve:
+                    approve(there)
                 os.rename(stage_name, name, src_dir_fd=stage_fd, dst_dir_fd=parent)
             if flush:
                 self._flush(parent, path, flush)
@@ -415,17 +426,6 @@ class Jail:
             finally:
                 os.close(fd)
 
-    @staticmethod
-    def _there(parent: int, name: bytes, path: VirtualPath, *, replace: bool) -> Entry | None:
-        """What a change is about to replace, if it may."""
-        try:
-            there = Entry.of(path.name, os.lstat(name, dir_fd=parent))
-        except FileNotFoundError:
-            return None
-        if not replace:
-            raise AlreadyExists(str(path))
-        return there
-
     @contextmanager
     def _errors(self, path: VirtualPath, special: Mapping[int, ErrorOf] | None = None) -> Iterator[None]:
         try:
@@ -437,6 +437,14 @@ class Jail:
 
     def _vanished(self) -> bool:
         return os.fstat(self._held().fd).st_nlink == 0
+
+
+def _there(parent: int, name: bytes, path: VirtualPath) -> Entry | None:
+    """What a change of `path`, called `name` in the folder `parent`, is about to replace."""
+    try:
+        return Entry.of(path.name, os.lstat(name, dir_fd=parent))
+    except FileNotFoundError:
+        return None
 
 
 def _single(path: VirtualPath) -> bytes:
