@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from homeport.client.errors import ProtocolViolation, UsageError
-from homeport.client.fingerprint import fingerprint_of, parse_fingerprint
+from homeport.client.fingerprint import expiry_of, fingerprint_of, parse_fingerprint
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 KEYS: dict[str, Callable[[], PrivateKey]] = {
@@ -26,13 +26,14 @@ KEYS: dict[str, Callable[[], PrivateKey]] = {
 }
 
 
-def certificate_of(kind: str) -> tuple[bytes, bytes]:
+def certificate_of(kind: str, not_after: datetime | None = None) -> tuple[bytes, bytes]:
 
     key = KEYS[kind]()
     name = Name([NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
+    not_after = not_after or datetime.now(UTC) + timedelta(1)
+    start = not_after - timedelta(9)
     builder = CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-    builder = builder.serial_number(random_serial_number()).not_valid_before(now).not_valid_after(now + timedelta(1))
+    builder = builder.serial_number(random_serial_number()).not_valid_before(start).not_valid_after(not_after)
     certificate = builder.sign(key, None if kind == "ed25519" else hashes.SHA256())
     spki = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return certificate.public_bytes(Encoding.DER), spki
@@ -49,6 +50,12 @@ def test_a_cut_certificate_is_refused_at_every_byte() -> None:
     for length in range(len(certificate)):
         with pytest.raises(ProtocolViolation, match="the server's certificate cannot be read"):
             fingerprint_of(certificate[:length])
+
+
+@pytest.mark.parametrize("day", ["2031-05-06", "1999-12-31", "2055-01-02"])
+def test_the_day_on_which_it_ends(day: str) -> None:
+    certificate, _ = certificate_of("ec", not_after=datetime.fromisoformat(day).replace(tzinfo=UTC))
+    assert expiry_of(certificate) == day
 
 
 @pytest.mark.parametrize(

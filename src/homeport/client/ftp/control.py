@@ -1,0 +1,237 @@
+"""The control connection: connect, TLS, login, one command after the other.
+
+The one rule: nothing secret goes out before the server's key was judged, unless the person allowed a plain login.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+from collections.abc import Callable
+from typing import TypeVar
+
+from homeport.client import tls
+from homeport.client.errors import (
+    ClientError,
+    ConnectionFailed,
+    Incompatible,
+    LoginFailed,
+    ProtocolViolation,
+    Stalled,
+    TlsRefused,
+    UsageError,
+)
+from homeport.client.ftp.refusals import refusal
+from homeport.client.options import ConnectionOptions, Credentials
+from homeport.client.trust import Trust
+from homeport.client.url import RemoteUrl
+from homeport.protocols.ftp import reply_reader
+from homeport.protocols.ftp.reply_reader import ReplyError, ReplyReader, ServerReply
+
+_RECEIVE_BYTES = 16 * 1024
+
+T = TypeVar("T")
+
+
+class Control:
+    """One control connection; `features` is filled at login. Used by one thread; `interrupt` may come from another."""
+
+    def __init__(self, url: RemoteUrl, trust: Trust, options: ConnectionOptions) -> None:
+        self.url = url
+        self.options = options
+        self.features: dict[str, str] = {}
+        self.greeting = ""
+        self.is_private = False
+        self.fingerprint = ""
+        self.tls_context: ssl.SSLContext | None = None
+        self._trust = trust
+        self._reader = ReplyReader()
+        self._replies: list[ServerReply] = []
+        self._socket: socket.socket | None = None
+
+    # --- coming in ---
+
+    def connect(self) -> None:
+        """Connect and make it private. Raises ConnectionFailed, TlsRefused, IdentityChanged, IdentityUnknown."""
+        by_key = self._trust.expected(self.url.server) is not None
+        try:
+            self._connect(by_key=by_key)
+        except tls.NotVouchedFor:
+            self._connect(by_key=True)  # at first contact with a key of the server's own, once
+
+    def log_in(self, credentials: Credentials) -> None:
+        """USER and PASS, then what this server can do. Raises LoginFailed."""
+        reply = self.ask("USER", credentials.user)
+        if reply.code == 331:
+            reply = self.ask("PASS", credentials.password)
+        if reply.code == 332:
+            raise Incompatible("the server wants an account besides name and password, which Homeport does not send")
+        if not reply.is_success:
+            text = self.text(reply)
+            raise LoginFailed(f"login of {credentials.user} failed: the server says: {text}", reply.code, text)
+        self._learn_features()
+
+    def _connect(self, *, by_key: bool) -> None:
+        self._reader, self._replies = ReplyReader(), []
+        host, port = self.url.host, self.url.port
+        try:
+            self._socket = socket.create_connection((host, port), self.options.connect_timeout_s)
+        except OSError as failure:
+            raise ConnectionFailed(f"cannot connect to {host} port {port}: {tls.reason(failure)}") from failure
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        try:
+            if self.url.scheme == "ftps":
+                self._secure(by_key=by_key)
+            self._greet()
+            if self.url.scheme != "ftps":
+                self._ask_for_tls(by_key=by_key)
+            self._socket.settimeout(self.options.stall_timeout_s)
+        except BaseException:
+            self.close()
+            raise
+
+    def _greet(self) -> None:
+        reply = self.read()
+        while reply.is_preliminary:  # 120: ready in a while
+            reply = self.read()
+        self.greeting = self.text(reply)
+        if not reply.is_success:
+            raise ConnectionFailed(f"{self.url.host} takes nobody in now; it says: {self.greeting}")
+
+    def _ask_for_tls(self, *, by_key: bool) -> None:
+        reply = self.ask("AUTH", "TLS")
+        if reply.code == 234:
+            if not self._reader.is_clean or self._replies:
+                # Whatever stands in the clear behind 234 was not said by the server that TLS will prove.
+                raise ProtocolViolation("the server sent bytes in the clear before TLS; somebody may be in between")
+            self._secure(by_key=by_key)
+        elif self._trust.expected(self.url.server) is not None:
+            raise TlsRefused(f"{self.url.host} had TLS before and offers none now; somebody may be in between")
+        elif not self.options.plain:
+            raise TlsRefused(
+                f"{self.url.host} offers no TLS, so the password would travel readable for anybody on the way; "
+                "add --plain to accept that"
+            )
+
+    def _secure(self, *, by_key: bool) -> None:
+        self.tls_context = tls.context(by_key=by_key)
+        secured = tls.secure(self._open(), self.tls_context, self.url.server, self.url.host, self._trust)
+        self._socket, self.fingerprint, self.is_private = secured.socket, secured.fingerprint, True
+
+    def _learn_features(self) -> None:
+        reply = self.ask("FEAT")
+        self.features = reply_reader.features(reply) if reply.is_success else {}
+        if "UTF8" in self.features and self.options.charset == "utf-8":
+            self.ask("OPTS", "UTF8 ON")  # some servers want it; those that do not may refuse
+        if self.is_private:
+            self.must("PBSZ", "0", doing="protect transfers")
+            self.must("PROT", "P", doing="protect transfers")
+        self.must("TYPE", "I", doing="transfer files unchanged")
+
+    @property
+    def tls_session(self) -> ssl.SSLSession | None:
+        """The session that data connections resume."""
+        return self._socket.session if isinstance(self._socket, ssl.SSLSocket) else None
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """The server's address as connected: data connections go there and nowhere else."""
+        peer = self._open().getpeername()
+        return peer[0], peer[1]
+
+    # --- talking ---
+
+    def send(self, verb: str, argument: str = "") -> None:
+        """One command, without waiting. Raises UsageError for a name that would end the line."""
+        line = f"{verb} {argument}" if argument else verb
+        if any(character in line for character in "\r\n\0"):
+            raise UsageError(f"{argument!r}: FTP cannot carry a name with a line break or NUL")
+        try:
+            raw = line.encode(self.options.charset, "surrogateescape")
+        except UnicodeEncodeError:
+            raise UsageError(f"{argument!r} cannot be written in the charset {self.options.charset}") from None
+        # A byte 255 begins a Telnet command unless it is doubled (RFC 959 section 4.1.3, RFC 854).
+        self._io(lambda connected: connected.sendall(raw.replace(b"\xff", b"\xff\xff") + b"\r\n"))
+
+    def read(self) -> ServerReply:
+        """The next reply, of whatever code. 421 in place of an answer is ConnectionFailed: the server goes away."""
+        while not self._replies:
+            data = self._io(lambda connected: connected.recv(_RECEIVE_BYTES))
+            if not data:
+                raise ConnectionFailed(f"{self.url.host} closed the connection")
+            try:
+                self._reader.receive(data)
+            except ReplyError as failure:
+                self.close()
+                raise ProtocolViolation(str(failure)) from failure
+            self._replies += self._reader.replies()
+        return self._replies.pop(0)
+
+    def ask(self, verb: str, argument: str = "") -> ServerReply:
+        """One command and its final reply, good or bad."""
+        self.send(verb, argument)
+        reply = self.read()
+        while reply.is_preliminary:
+            reply = self.read()
+        if reply.code == 421:
+            text = self.text(reply)
+            self.close()
+            raise ConnectionFailed(f"{self.url.host} ends the session: {text}")
+        return reply
+
+    def must(self, verb: str, argument: str = "", *, doing: str) -> ServerReply:
+        """One command that has to succeed; else the refusal that its reply means. `doing` as in "store /a"."""
+        return self.accept(self.ask(verb, argument), doing)
+
+    def accept(self, reply: ServerReply, doing: str) -> ServerReply:
+        """The reply, if it is a yes; else the refusal that it means."""
+        if not reply.is_success:
+            raise refusal(reply.code, self.text(reply), doing)
+        return reply
+
+    def text(self, reply: ServerReply) -> str:
+        """A reply's text for a person."""
+        return self.decode(b"\n".join(reply.lines))
+
+    def decode(self, raw: bytes) -> str:
+        """A name or text of the server's; bytes that do not fit the charset come through as surrogates."""
+        return raw.decode(self.options.charset, "surrogateescape")
+
+    # --- going ---
+
+    def interrupt(self) -> None:
+        """From another thread: whatever is waited for fails now."""
+        if self._socket is not None:
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+    def close(self, *, politely: bool = False) -> None:
+        """Close; `politely` says QUIT first and waits for no answer."""
+        if self._socket is None:
+            return
+        if politely:
+            with contextlib.suppress(ClientError):
+                self.send("QUIT")
+        self._socket.close()
+        self._socket = None
+
+    @property
+    def is_open(self) -> bool:
+        return self._socket is not None
+
+    def _open(self) -> socket.socket:
+        if self._socket is None:
+            raise ConnectionFailed(f"the connection to {self.url.host} is closed")
+        return self._socket
+
+    def _io(self, act: Callable[[socket.socket], T]) -> T:
+        try:
+            return act(self._open())
+        except TimeoutError as failure:
+            self.close()
+            raise Stalled(f"{self.url.host} said nothing for {self.options.stall_timeout_s:.0f} s") from failure
+        except OSError as failure:
+            self.close()
+            raise ConnectionFailed(f"the connection to {self.url.host} broke: {tls.reason(failure)}") from failure
