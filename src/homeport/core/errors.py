@@ -258,9 +258,10 @@ class LoginError(HomeportError):
 
 @dataclass(eq=False)
 class LoginRefused(LoginError):
-    """`reason` is for the audit log alone; the peer sees one sentence for every reason."""
+    """`reason` is for the audit log alone; the peer sees one sentence for every reason, after `delay_s` seconds."""
 
     reason: str
+    delay_s: float = 0.0
 
     def __str__(self) -> str:
         return "login incorrect"
@@ -268,12 +269,14 @@ class LoginRefused(LoginError):
 
 @dataclass(eq=False)
 class Banned(LoginError):
-    """`retry_after_s` seconds from now the ban ends; `reason` is for the administrator."""
+    """`retry_after_s` seconds from now the ban ends (None: when it is removed); `reason` is for the administrator."""
 
     reason: str
-    retry_after_s: float
+    retry_after_s: float | None
 
     def __str__(self) -> str:
+        if self.retry_after_s is None:
+            return "logins from here are banned; ask the administrator"
         return f"too many failed logins; try again in {max(1, round(self.retry_after_s))} s"
 
 

@@ -40,6 +40,7 @@ accounts = Table(
     Column("allow_exec", Boolean, nullable=False),
     Column("created_at", Float, nullable=False),
     Column("password_changed_at", Float, nullable=False),
+    sqlite_autoincrement=True,  # a new account never gets a removed one's number, which names its stages
 )
 
 # One row an account: everything handed out so far, the unspent part of every lease included.
@@ -87,9 +88,9 @@ digests = Table(
 login_failures = Table(
     "login_failures",
     metadata,
-    Column("kind", String(16), primary_key=True),  # "address" or "name"
+    Column("kind", String(16), primary_key=True),  # "address", "name", or "pair" of both
     Column("subject", String(128), primary_key=True),
-    Column("count", Integer, nullable=False),
+    Column("count", Float, nullable=False),  # at last_at; it sinks with time
     Column("last_at", Float, nullable=False),
 )
 
@@ -101,4 +102,12 @@ bans = Table(
     Column("reason", Text, nullable=False),
     Column("created_at", Float, nullable=False),
     Column("until", Float),  # NULL: until removed
+)
+
+# The login guard's times are this offset plus the time since boot, so that setting the clock changes no ban.
+boots = Table(
+    "boots",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("offset", Float, nullable=False),
 )

@@ -36,6 +36,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_accounts"),
         sa.UniqueConstraint("name", name="uq_accounts_name"),
         sa.UniqueConstraint("name_key", name="uq_accounts_name_key"),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "usage",
@@ -79,7 +80,7 @@ def upgrade() -> None:
         "login_failures",
         sa.Column("kind", sa.String(16), nullable=False),
         sa.Column("subject", sa.String(128), nullable=False),
-        sa.Column("count", sa.Integer(), nullable=False),
+        sa.Column("count", sa.Float(), nullable=False),
         sa.Column("last_at", sa.Float(), nullable=False),
         sa.PrimaryKeyConstraint("kind", "subject", name="pk_login_failures"),
     )
@@ -91,4 +92,10 @@ def upgrade() -> None:
         sa.Column("created_at", sa.Float(), nullable=False),
         sa.Column("until", sa.Float()),
         sa.PrimaryKeyConstraint("kind", "subject", name="pk_bans"),
+    )
+    op.create_table(
+        "boots",
+        sa.Column("id", sa.String(64), nullable=False),
+        sa.Column("offset", sa.Float(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_boots"),
     )
