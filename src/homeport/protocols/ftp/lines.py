@@ -1,0 +1,112 @@
+"""Bytes of the control connection -> command lines, with Telnet's own bytes taken out (RFC 959 section 4.1.3, RFC 854).
+
+The one rule: memory is bounded. A line longer than the limit is a fault that ends the reading, never a buffer that grows.
+"""
+
+from __future__ import annotations
+
+import enum
+
+IAC = 0xFF
+_SUBNEGOTIATION, _SUBNEGOTIATION_END = 0xFA, 0xF0
+_OPTIONS = range(0xFB, 0xFF)  # WILL WONT DO DONT, each followed by one byte
+_COMMANDS = range(0xF0, 0xFA)  # IP, DM, ... alone
+_STRAYS = bytes(range(0xF0, 0x100))  # what is left of a Synch whose urgent byte went another way
+_TLS_HANDSHAKE = b"\x16"  # how a ClientHello begins, and no command
+
+
+class Fault(enum.Enum):
+    """What can be wrong with a line as a line."""
+
+    CONTROL = "a NUL or a bare CR in a line"
+    TOO_LONG = "a line longer than the limit"
+    TLS_HELLO = "a TLS handshake on a connection that speaks plain FTP"
+
+
+class Telnet:
+    """Takes Telnet commands out of a stream that may be cut anywhere; a doubled IAC becomes one byte of data."""
+
+    def __init__(self) -> None:
+        self._pending = b""  # IAC, IAC option, or IAC SB [IAC]: at most three bytes
+
+    def strip(self, data: bytes) -> bytes:
+        """`data` without Telnet commands. Options are ignored, which refuses them."""
+        if not self._pending and IAC not in data:
+            return data
+        kept = bytearray()
+        for byte in data:
+            if self._pending:
+                self._after_iac(byte, kept)
+            elif byte == IAC:
+                self._pending = b"\xff"
+            else:
+                kept.append(byte)
+        return bytes(kept)
+
+    def _after_iac(self, byte: int, kept: bytearray) -> None:
+        if len(self._pending) == 1:
+            self._pending = b""
+            if byte == IAC:
+                kept.append(IAC)
+            elif byte in _OPTIONS or byte == _SUBNEGOTIATION:
+                self._pending = bytes((IAC, byte))
+            elif byte not in _COMMANDS:
+                kept += bytes((IAC, byte))  # an old charset's letter, sent by a client that does not double it
+        elif self._pending[1] != _SUBNEGOTIATION:
+            self._pending = b""  # the option's number
+        elif self._pending[-1] == IAC:
+            self._pending = b"" if byte == _SUBNEGOTIATION_END else self._pending[:2]
+        elif byte == IAC:
+            self._pending += b"\xff"
+
+
+class LineReader:
+    """Collects bytes and hands out one line at a time, without its end (CRLF, or LF alone)."""
+
+    def __init__(self, max_line_bytes: int, *, plain: bool) -> None:
+        """`plain`: the connection has no TLS, so that a ClientHello is a client that speaks the wrong protocol."""
+        self._max = max_line_bytes
+        self._plain = plain
+        self._telnet = Telnet()
+        self._buffer = bytearray()
+        self._searched = 0
+        self._fault: Fault | None = None
+
+    def __len__(self) -> int:
+        """Bytes waiting."""
+        return len(self._buffer)
+
+    def receive(self, data: bytes) -> None:
+        """Add what came; ignored after a fault that ends the reading."""
+        if self._fault is None:
+            self._buffer += self._telnet.strip(data)
+
+    def clear(self) -> None:
+        """Forget what waits."""
+        self._buffer.clear()
+        self._searched = 0
+
+    def take(self) -> bytes | Fault | None:
+        """The next line, the fault in its place, or None when no whole line waits."""
+        if self._fault is not None:
+            return self._fault
+        if self._plain and self._buffer[:1] == _TLS_HANDSHAKE:
+            return self._fail(Fault.TLS_HELLO)
+        end = self._buffer.find(b"\n", self._searched)
+        if end < 0:
+            self._searched = len(self._buffer)
+            # One byte more than the limit may be the CR of an end that is still on its way.
+            return self._fail(Fault.TOO_LONG) if len(self._buffer) > self._max + 1 else None
+        line = bytes(self._buffer[:end])
+        del self._buffer[: end + 1]
+        self._searched = 0
+        line = line.removesuffix(b"\r")
+        if len(line) > self._max:
+            return self._fail(Fault.TOO_LONG)
+        line = line.lstrip(_STRAYS)
+        return Fault.CONTROL if b"\0" in line or b"\r" in line else line
+
+    def _fail(self, fault: Fault) -> Fault:
+        self._fault = fault
+        self.clear()
+        return fault

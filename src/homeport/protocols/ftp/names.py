@@ -1,0 +1,105 @@
+"""File names on the wire: which charset a session speaks, and how what it cannot speak is spelled.
+
+The charset: a session begins able to take UTF-8. `OPTS UTF8 ON` fixes UTF-8, `OFF` the legacy charset; without either the
+first argument with a byte above 127 decides, strict UTF-8 first, and the decision stays. A charset forced by the account
+or the client's address goes before all. Bytes that fit no charset are carried as surrogates (PEP 383) and stay as they are.
+
+The alias: characters that would break a line or a terminal (controls, U+2028, U+2029), bytes that are no text, and
+characters that the legacy charset lacks are sent as `%{HEX}`, the code point in upper-case hexadecimal: a name with a line
+feed in it is listed as `a%{A}b`. Such a spelling names the same file when it comes back, in every session. A `%` before what would be
+read as an alias is itself sent as `%{25}`, so that no two names look the same. Printable ASCII needs no alias, and `%{41}`
+is just those five characters. The one rule: what `encode` gives is one line, and `decode_argument` of it is the name again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+UTF8 = "utf-8"
+
+_RISKY = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]|%\\{")
+_ALIAS = re.compile(r"%\{([1-9A-F][0-9A-F]{0,5}|0)\}")
+_TELNET = 0xFF  # IAC: a client might take it, and what follows, out of the line
+
+
+class Names:
+    """One session's charset. `charset` is None until it is decided; what is sent meanwhile is UTF-8."""
+
+    def __init__(self, legacy: str, forced: str | None = None) -> None:
+        self._legacy = legacy
+        self._forced = forced
+        self._charset = forced
+
+    @property
+    def charset(self) -> str | None:
+        """`utf-8`, the legacy charset, or None while undecided."""
+        return self._charset
+
+    def force(self, charset: str | None) -> None:
+        """The account's own charset, from now on and whatever the client asks for; None changes nothing."""
+        if charset is not None:
+            self._forced = self._charset = charset
+
+    def choose(self, *, utf8: bool) -> None:
+        """OPTS UTF8 ON or OFF; a forced charset stays."""
+        self._charset = self._forced or (UTF8 if utf8 else self._legacy)
+
+    def decode_argument(self, raw: bytes) -> str:
+        """The text of an argument, aliases resolved. The first one that is not ASCII decides the charset."""
+        text = raw.decode("ascii") if raw.isascii() else self._decode(raw)
+        return _ALIAS.sub(_resolve, text) if "%{" in text else text
+
+    def _decode(self, raw: bytes) -> str:
+        for charset in (self._charset,) if self._charset else (UTF8, self._legacy):
+            try:
+                text = raw.decode(charset)
+            except UnicodeDecodeError:
+                continue
+            self._charset = charset
+            return text
+        return raw.decode(UTF8, "surrogateescape")
+
+    def encode(self, text: str) -> bytes:
+        """The bytes of one line, without its end: never a control character, never `?` for what does not fit."""
+        raw = self._try(text) if _RISKY.search(text) is None else None
+        return self._spell(text) if raw is None else raw
+
+    def encode_lines(self, lines: Sequence[str]) -> bytes:
+        """Many lines at once, each ended by CRLF: the fast way for listings."""
+        text = "\n".join(lines)
+        if text.count("\n") + 1 == len(lines) and _RISKY.search(text.replace("\n", "")) is None:
+            raw = self._try(text)
+            if raw is not None:
+                return raw.replace(b"\n", b"\r\n") + b"\r\n"
+        return b"".join([self.encode(line) + b"\r\n" for line in lines])
+
+    def _try(self, text: str) -> bytes | None:
+        """The bytes of text that needs no alias; None when it does."""
+        try:
+            raw = text.encode(self._charset or UTF8)
+        except UnicodeEncodeError:
+            return None
+        return None if _TELNET in raw else raw
+
+    def _spell(self, text: str) -> bytes:
+        parts = []
+        for index, char in enumerate(text):
+            raw = None
+            if char == "%":
+                match = _ALIAS.match(text, index)
+                raw = b"%" if match is None or _resolve(match) == match[0] else None
+            elif "\udc80" <= char < "\udcff" and self._charset == UTF8:
+                raw = char.encode(UTF8, "surrogateescape")
+            elif _RISKY.match(char) is None:
+                raw = self._try(char)
+            parts.append(b"%%{%X}" % ord(char) if raw is None else raw)
+        return b"".join(parts)
+
+
+def _resolve(alias: re.Match[str]) -> str:
+    """The character that an alias stands for; the alias itself when it stands for none."""
+    code = int(alias[1], 16)
+    if code > 0x10FFFF or (0x20 <= code < 0x7F and code != ord("%")):
+        return alias[0]
+    return chr(code)

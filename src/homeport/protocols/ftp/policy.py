@@ -1,0 +1,53 @@
+"""What the administrator decided about FTP, as plain values: the engine never reads a configuration."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+DEFAULT_HASHES = ("SHA-256", "SHA-512", "SHA-1", "MD5", "CRC32")
+
+
+class TlsPolicy(enum.Enum):
+    """Whether TLS is offered, and whether a login without it is refused."""
+
+    OFF = "off"
+    OPTIONAL = "optional"
+    REQUIRED = "required"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """The same for all connections of one listener.
+
+    `private_data` refuses PROT C and every transfer without PROT P; None means: as `tls` is required or not.
+    `forced_charset` ("utf-8" or a codec's name) fixes the names' charset for this client's address.
+    `hosts` are the names that HOST accepts, folded to lower case; empty accepts any.
+    """
+
+    tls: TlsPolicy = TlsPolicy.REQUIRED
+    private_data: bool | None = None
+    active: bool = True
+    mode_z: bool = True
+    legacy_charset: str = "gb18030"
+    forced_charset: str | None = None
+    hosts: frozenset[str] = frozenset()
+    hashes: tuple[str, ...] = DEFAULT_HASHES
+    max_line_bytes: int = 4096
+    max_waiting_bytes: int = 64 * 1024
+    max_output_bytes: int = 64 * 1024
+    max_unknown_before_login: int = 10
+    max_unknown: int = 200
+    system: str = "UNIX Type: L8"
+
+    @property
+    def tls_offered(self) -> bool:
+        return self.tls is not TlsPolicy.OFF
+
+    @property
+    def tls_required(self) -> bool:
+        return self.tls is TlsPolicy.REQUIRED
+
+    @property
+    def private_data_required(self) -> bool:
+        return self.tls_required if self.private_data is None else self.private_data

@@ -1,0 +1,35 @@
+"""Times as FTP writes them: YYYYMMDDHHMMSS[.sss], always UTC (RFC 3659 section 2.3).
+
+The one rule: strict both ways. What is no date of the calendar is refused, and no year raises on the way out.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SHAPE = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})([0-9]{2})([0-9]{2})([0-9]{2})(?:\.([0-9]{1,9}))?", re.ASCII)
+_FIRST_S, _LAST_S = -62135596800, 253402300799  # years 1 and 9999
+
+
+def parse_time(text: str) -> int:
+    """Nanoseconds since the epoch. A second of 60 counts as the next minute's first. Raises ValueError."""
+    match = _SHAPE.fullmatch(text)
+    if match is None:
+        raise ValueError("a time is written YYYYMMDDHHMMSS, in UTC")
+    year, month, day, hour, minute, second = map(int, match.groups()[:6])
+    leap = second == 60
+    try:
+        moment = datetime(year, month, day, hour, minute, second - leap, tzinfo=UTC)
+    except ValueError as error:
+        raise ValueError(f"no such time: {error}") from None
+    seconds = (moment - _EPOCH) // timedelta(seconds=1) + leap
+    return seconds * 1_000_000_000 + int((match[7] or "0").ljust(9, "0"))
+
+
+def format_time(mtime_ns: int) -> str:
+    """YYYYMMDDHHMMSS of nanoseconds since the epoch, cut to whole seconds; years beyond 1 to 9999 are clamped."""
+    seconds = min(max(mtime_ns // 1_000_000_000, _FIRST_S), _LAST_S)
+    moment = _EPOCH + timedelta(seconds=seconds)
+    return f"{moment.year:04d}{moment:%m%d%H%M%S}"
