@@ -16,30 +16,27 @@ from __future__ import annotations
 import errno
 import os
 import stat as stat_bits
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from homeport.core.beneath import LINKS_MAX, Resolver, best_resolver
+from homeport.core.beneath import Resolver, best_resolver
 from homeport.core.count import Count
 from homeport.core.entries import Entry, Kind
-from homeport.core.errno_table import ErrorOf, translate
+from homeport.core.errno_table import ErrorOf
 from homeport.core.errors import (
     AlreadyExists,
     DirectoryNotEmpty,
     HomeportError,
-    HomeUnavailable,
     InvalidPath,
     IsADirectory,
     NotARegularFile,
-    OutsideHome,
     RootRefused,
     StageElsewhere,
     StorageFailed,
 )
-from homeport.core.locks import exclusive
-from homeport.core.paths import VirtualPath, name_bytes, name_text
+from homeport.core.lookup import Lookup
+from homeport.core.paths import VirtualPath
 from homeport.core.scanning import entries_of, names_of
 from homeport.core.tree import count_below, mount_of
 
@@ -47,7 +44,6 @@ DIRECTORY_MODE = 0o700
 FILE_MODE = 0o600
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY
-_PARENT = os.O_PATH | os.O_DIRECTORY
 _REOPEN = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
@@ -57,7 +53,6 @@ _RENAMING: Mapping[int, ErrorOf] = {
     errno.EXDEV: lambda path: InvalidPath(path, "lies on another file system; copy there and delete here"),
 }
 
-
 # What no file can be put in place of.
 _NOT_REPLACED: Mapping[Kind, Callable[[str], HomeportError]] = {
     Kind.DIRECTORY: IsADirectory,
@@ -65,27 +60,12 @@ _NOT_REPLACED: Mapping[Kind, Callable[[str], HomeportError]] = {
 }
 
 
-class _Folder:
-    """A descriptor that closes when the last one who uses it lets go, so that its number cannot be reused before."""
-
-    def __init__(self, fd: int) -> None:
-        self.fd = fd
-
-    def __del__(self) -> None:
-        os.close(self.fd)
-
-
 class Jail:
     """The tree below one folder of the machine, `root`. Thread-safe; close it when done."""
 
     def __init__(self, root: Path, resolver: Resolver | None = None) -> None:
         """Open the home. Raises HomeUnavailable when it is missing, no folder, or not to be entered."""
-        try:
-            self._root: _Folder | None = _Folder(os.open(root, _FOLDER | os.O_CLOEXEC))
-        except OSError as error:
-            raise HomeUnavailable from error
-        self._resolver = resolver or best_resolver()
-        self._lock = threading.Lock()
+        self._lookup = Lookup(root, resolver or best_resolver())
 
     def __enter__(self) -> Jail:
         return self
@@ -95,35 +75,25 @@ class Jail:
 
     def close(self) -> None:
         """Let go of the home; every later call raises HomeUnavailable."""
-        self._root = None
+        self._lookup.close()
 
     # Looking
 
     def stat(self, path: VirtualPath, *, follow: bool = True) -> Entry:
         """What is at `path`; with `follow`, a link inside the home is answered by what it leads to."""
-        with self._existing(path, os.O_PATH if follow else os.O_PATH | os.O_NOFOLLOW) as fd:
+        with self._lookup.existing(path, os.O_PATH if follow else os.O_PATH | os.O_NOFOLLOW) as fd:
             return Entry.of(path.name, os.fstat(fd))
 
     def locate(self, path: VirtualPath) -> VirtualPath:
-        """`path` as its names are spelled on disk, or as it came where nothing is found.
-
-        Each segment is taken as it came if such a name exists, else in the first normalised form (NFC, NFD) that does.
-        """
-        found = VirtualPath()
-        for segment in path.segments:
-            spellings = (VirtualPath((*found.segments, *name.segments)) for name in VirtualPath((segment,)).spellings())
-            existing = next(filter(self._exists, spellings), None)
-            if existing is None:
-                return path
-            found = existing
-        return found
+        """`path` as its names are spelled on disk (NFC, NFD), or as it came where nothing is found."""
+        return self._lookup.locate(path)
 
     def open_file(self, path: VirtualPath) -> int:
         """Open the regular file at `path` for reading; returns a descriptor that the caller closes.
 
         Raises IsADirectory, or NotARegularFile for a FIFO, socket or device, which is not opened.
         """
-        with self._existing(path, os.O_PATH) as fd:
+        with self._lookup.existing(path, os.O_PATH) as fd:
             found = os.fstat(fd)
             if stat_bits.S_ISDIR(found.st_mode):
                 raise IsADirectory(str(path))
@@ -134,8 +104,8 @@ class Jail:
 
     def open_directory(self, path: VirtualPath) -> int:
         """Open the folder at `path`; returns a descriptor that the caller closes."""
-        with self._errors(path):
-            return self._open(path, _FOLDER)
+        with self._lookup.errors(path):
+            return self._lookup.open(path, _FOLDER)
 
     @contextmanager
     def scan(self, path: VirtualPath, *, through_links: bool = False) -> Iterator[Iterator[Entry]]:
@@ -146,7 +116,7 @@ class Jail:
         """
         fd = self.open_directory(path)
         try:
-            with closing(entries_of(fd, self._errors(path))) as entries:
+            with closing(entries_of(fd, self._lookup.errors(path))) as entries:
                 yield (self.see_through(path, entry) for entry in entries) if through_links else entries
         finally:
             os.close(fd)
@@ -156,7 +126,7 @@ class Jail:
         """The names in the folder at `path`, in the disk's order, without looking at what they stand for."""
         fd = self.open_directory(path)
         try:
-            with closing(names_of(fd, self._errors(path))) as names:
+            with closing(names_of(fd, self._lookup.errors(path))) as names:
                 yield names
         finally:
             os.close(fd)
@@ -172,21 +142,21 @@ class Jail:
 
     def walk_count(self) -> Count:
         """What everything in the home costs, by one walk through it."""
-        root = self._held()
-        with self._errors(VirtualPath()):
+        root = self._lookup.root()
+        with self._lookup.errors(VirtualPath()):
             return count_below(root.fd)
 
     def free_bytes(self) -> int:
         """What the home's file system has free for the server, in bytes."""
-        root = self._held()
-        with self._errors(VirtualPath()):
+        root = self._lookup.root()
+        with self._lookup.errors(VirtualPath()):
             room = os.fstatvfs(root.fd)
             return room.f_bavail * room.f_frsize
 
     def mount(self) -> tuple[int, int]:
         """Which mount the home lies on; renames work within one alone."""
-        root = self._held()
-        with self._errors(VirtualPath()):
+        root = self._lookup.root()
+        with self._lookup.errors(VirtualPath()):
             return mount_of(root.fd)
 
     # Changing
@@ -195,7 +165,7 @@ class Jail:
         """Make one folder, with exactly the permission bits of `mode` whatever the umask."""
         if path.is_root:
             raise AlreadyExists(str(path))
-        with self._parent(path) as (parent, name), self._errors(path):
+        with self._lookup.parent(path) as (parent, name), self._lookup.errors(path):
             os.mkdir(name, DIRECTORY_MODE, dir_fd=parent)
             if mode != DIRECTORY_MODE:
                 fd = os.open(name, _FOLDER | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
@@ -208,7 +178,7 @@ class Jail:
         """Make an empty file that was not there; returns a descriptor to read and write, which the caller closes."""
         if path.is_root:
             raise AlreadyExists(str(path))
-        with self._parent(path) as (parent, name), self._errors(path):
+        with self._lookup.parent(path) as (parent, name), self._lookup.errors(path):
             fd = os.open(name, _CREATE, FILE_MODE, dir_fd=parent)
             if mode != FILE_MODE:
                 os.fchmod(fd, mode & 0o777)
@@ -216,14 +186,14 @@ class Jail:
 
     def remove_file(self, path: VirtualPath) -> Entry:
         """Remove a name that is no folder (a link: the link itself). Returns exactly what was removed."""
-        with self._named(path) as (parent, name), self._changing(), self._errors(path):
+        with self._lookup.named(path) as (parent, name), self._lookup.changing(), self._lookup.errors(path):
             removed = Entry.of(path.name, os.lstat(name, dir_fd=parent))
             os.unlink(name, dir_fd=parent)
             return removed
 
     def remove_directory(self, path: VirtualPath) -> None:
         """Remove an empty folder."""
-        with self._named(path) as (parent, name), self._changing(), self._errors(path):
+        with self._lookup.named(path) as (parent, name), self._lookup.changing(), self._lookup.errors(path):
             os.rmdir(name, dir_fd=parent)
 
     def rename(self, source: VirtualPath, target: VirtualPath, *, replace: bool = True) -> Entry | None:
@@ -235,13 +205,13 @@ class Jail:
         if target.is_root:
             raise RootRefused(str(target))
         with (
-            self._named(source) as (old_parent, old_name),
-            self._parent(target) as (new_parent, new_name),
-            self._changing(),
+            self._lookup.named(source) as (old_parent, old_name),
+            self._lookup.parent(target) as (new_parent, new_name),
+            self._lookup.changing(),
         ):
-            with self._errors(source):
+            with self._lookup.errors(source):
                 moved = os.lstat(old_name, dir_fd=old_parent)
-            with self._errors(target, _RENAMING):
+            with self._lookup.errors(target, _RENAMING):
                 there = _there(new_parent, new_name, target)
                 if there and not replace:
                     raise AlreadyExists(str(target))
@@ -268,8 +238,8 @@ class Jail:
         """
         if path.is_root:
             raise IsADirectory(str(path))
-        with self._target(path) as (parent, name):
-            with self._changing(), self._errors(path, {errno.EXDEV: lambda _: StageElsewhere()}):
+        with self._lookup.target(path) as (parent, name):
+            with self._lookup.changing(), self._lookup.errors(path, {errno.EXDEV: lambda _: StageElsewhere()}):
                 there = _there(parent, name, path)
                 if there and there.kind in _NOT_REPLACED:
                     raise _NOT_REPLACED[there.kind](str(path))
@@ -277,12 +247,13 @@ class Jail:
                     approve(there)
                 os.rename(stage_name, name, src_dir_fd=stage_fd, dst_dir_fd=parent)
             if flush:
-                self._flush(parent, path, flush)
+                with self._lookup.errors(path):
+                    _flush(parent, flush)
         return there
 
     def set_times(self, path: VirtualPath, mtime_ns: int) -> Entry:
         """Set when the file or folder was last changed; returns it with the time that the disk could hold."""
-        with self._plain(path) as (fd, found):
+        with self._lookup.plain(path) as (fd, found):
             try:
                 with _through_proc():
                     os.utime(f"/proc/self/fd/{fd}", ns=(found.st_atime_ns, mtime_ns))
@@ -292,151 +263,23 @@ class Jail:
 
     def set_mode(self, path: VirtualPath, mode: int) -> Entry:
         """Set the permission bits of a file or folder; set-uid, set-gid and sticky bits are left out."""
-        with self._plain(path) as (fd, _):
+        with self._lookup.plain(path) as (fd, _):
             with _through_proc():
                 os.chmod(f"/proc/self/fd/{fd}", mode & 0o777)
             return Entry.of(path.name, os.fstat(fd))
 
     def sync_directory(self, path: VirtualPath, flush: Callable[[int], None] = os.fsync) -> None:
         """Make the names in the folder at `path` last through a power cut."""
-        with self._existing(path, _FOLDER) as fd:
+        with self._lookup.existing(path, _FOLDER) as fd:
             flush(fd)
 
-    # Resolving
 
-    def _held(self) -> _Folder:
-        root = self._root
-        if root is None:
-            raise HomeUnavailable
-        return root
-
-    def _open(self, path: VirtualPath, flags: int) -> int:
-        """A new descriptor of what is at `path`, in whatever Unicode form it is spelled there. Raises OSError."""
-        root = self._held()
-        try:
-            return self._resolver.open(root.fd, path.segments, flags)
-        except FileNotFoundError:
-            located = self.locate(path)
-            if located == path:
-                raise
-            return self._resolver.open(root.fd, located.segments, flags)
-
-    def _exists(self, path: VirtualPath) -> bool:
-        try:
-            os.close(self._resolver.open(self._held().fd, path.segments, os.O_PATH | os.O_NOFOLLOW))
-        except OSError:
-            return False
-        return True
-
-    @contextmanager
-    def _existing(self, path: VirtualPath, flags: int) -> Iterator[int]:
-        """The descriptor of what is at `path` for as long as the block runs, whose OSErrors are about `path`."""
-        with self._errors(path):
-            fd = self._open(path, flags)
-            try:
-                yield fd
-            finally:
-                os.close(fd)
-
-    @contextmanager
-    def _plain(self, path: VirtualPath) -> Iterator[tuple[int, os.stat_result]]:
-        """As `_existing`, for a file or folder below the home."""
-        if path.is_root:
-            raise RootRefused(str(path))
-        with self._existing(path, os.O_PATH) as fd:
-            found = os.fstat(fd)
-            if not (stat_bits.S_ISREG(found.st_mode) or stat_bits.S_ISDIR(found.st_mode)):
-                raise NotARegularFile(str(path))
-            yield fd, found
-
-    @contextmanager
-    def _parent(self, path: VirtualPath) -> Iterator[tuple[int, bytes]]:
-        """The folder that holds, or is to hold, the last name of `path`, and that name."""
-        name = _single(path)
-        with self._errors(path):
-            fd = self._open(path.parent, _PARENT)
-        try:
-            yield fd, name
-        finally:
-            os.close(fd)
-
-    @contextmanager
-    def _named(self, path: VirtualPath) -> Iterator[tuple[int, bytes]]:
-        """As `_parent`, for a name that exists, in whatever Unicode form."""
-        if path.is_root:
-            raise RootRefused(str(path))
-        with self._parent(path if path.name.isascii() else self.locate(path)) as found:
-            yield found
-
-    @contextmanager
-    def _target(self, path: VirtualPath) -> Iterator[tuple[int, bytes]]:
-        """As `_parent`, for the name that writing to `path` makes or replaces: at the end of the links there."""
-        with self._parent(path) as (parent, name):
-            target = self._link_target(path, parent, name)
-            if target is None:
-                yield parent, name
-                return
-        segments = (*self.locate(path.parent).segments, *target)
-        for _ in range(LINKS_MAX):
-            if segments[-1] in ("", ".", ".."):
-                raise IsADirectory(str(path))
-            with self._errors(path):
-                parent = self._resolver.open(self._held().fd, segments[:-1], _PARENT)
-            try:
-                name = name_bytes(segments[-1])
-                target = self._link_target(path, parent, name)
-                if target is None:
-                    yield parent, name
-                    return
-            finally:
-                os.close(parent)
-            segments = (*segments[:-1], *target)
-        raise OutsideHome(str(path))
-
-    def _link_target(self, path: VirtualPath, parent: int, name: bytes) -> list[str] | None:
-        """The target of the link called `name`, or None where no link is called so."""
-        with self._errors(path):
-            try:
-                target = name_text(os.readlink(name, dir_fd=parent))
-            except OSError as error:
-                if error.errno in (errno.EINVAL, errno.ENOENT):
-                    return None
-                raise
-        if target.startswith("/"):
-            raise OutsideHome(str(path))
-        return target.split("/")
-
-    # Changing safely, and telling what went wrong
-
-    @contextmanager
-    def _changing(self) -> Iterator[None]:
-        """One change of names at a time in this home, over all threads and processes of the machine.
-
-        What was looked at just before a change is thus what the change replaced or removed, and accounts stay exact.
-        """
-        root = self._held()
-        with self._lock, exclusive(root.fd):
-            yield
-
-    def _flush(self, parent: int, path: VirtualPath, flush: Callable[[int], None]) -> None:
-        with self._errors(path):
-            fd = os.open(b".", _FOLDER | os.O_CLOEXEC, dir_fd=parent)
-            try:
-                flush(fd)
-            finally:
-                os.close(fd)
-
-    @contextmanager
-    def _errors(self, path: VirtualPath, special: Mapping[int, ErrorOf] | None = None) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            if error.errno == errno.ENOENT and self._vanished():
-                raise HomeUnavailable from error
-            raise translate(error, str(path), special) from error
-
-    def _vanished(self) -> bool:
-        return os.fstat(self._held().fd).st_nlink == 0
+def _flush(parent: int, flush: Callable[[int], None]) -> None:
+    fd = os.open(b".", _FOLDER | os.O_CLOEXEC, dir_fd=parent)  # an O_PATH descriptor cannot be synced
+    try:
+        flush(fd)
+    finally:
+        os.close(fd)
 
 
 def _there(parent: int, name: bytes, path: VirtualPath) -> Entry | None:
@@ -445,14 +288,6 @@ def _there(parent: int, name: bytes, path: VirtualPath) -> Entry | None:
         return Entry.of(path.name, os.lstat(name, dir_fd=parent))
     except FileNotFoundError:
         return None
-
-
-def _single(path: VirtualPath) -> bytes:
-    """The last name of `path`; VirtualPath makes it one clean segment, here it is made sure of."""
-    name = path.name
-    if name in ("", ".", "..") or "/" in name or "\0" in name:
-        raise InvalidPath(ascii(name), "not a file name")
-    return name_bytes(name)
 
 
 @contextmanager
