@@ -100,7 +100,10 @@ class Lftp:
 
 
 class Ncftp:
-    """ncftpput and ncftpget 3.2.6, which know no TLS: they need a server with `ftp.tls = "optional"`."""
+    """ncftpput and ncftpget 3.2.6, which know no TLS: they need a server with `ftp.tls = "optional"`.
+
+    Without `-s` ncftpput resumes with sendfile() and then sends its file from the beginning, whatever the offset was.
+    """
 
     def __init__(self, server: LiveServer, account: Account) -> None:
         self.programs = {name: require(name) for name in ("ncftpls", "ncftpput", "ncftpget")}
@@ -120,7 +123,7 @@ class Ncftp:
     def resume_upload(self, local: Path, remote: str) -> None:
         folder, _, name = remote.rpartition("/")
         assert name == local.name, "ncftpput resumes only under the local file's own name"
-        self.call("ncftpput", "-V", "-z", HOST, folder or "/", local)
+        self.call("ncftpput", "-V", "-s", "-z", HOST, folder or "/", local)
 
     def download(self, remote: str, local: Path) -> None:
         self.call("ncftpget", "-V", "-Z", "-C", HOST, remote, local)
