@@ -1,7 +1,8 @@
 """The commands that the engine answers alone, because they touch nothing but the session.
 
-The one rule: a handler gets the session and the parsed argument, changes the session, and returns one final reply, raises
-Refusal, or returns None when this argument is for the server after all. It knows nothing of lines, transfers or events.
+The one rule: a handler gets the session and the parsed argument, changes the session, and returns one final reply,
+raises Refusal, or returns None when this argument is for the server after all. It knows nothing of lines, transfers
+or events.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def _user(session: Session, name: str) -> Reply:
     return _ok(331, "Password, please.")
 
 
-def _acct(session: Session, text: str) -> Reply:
+def _acct(_session: Session, _text: str) -> Reply:
     return _ok(202, "No account information is needed.")
 
 
@@ -44,7 +45,7 @@ def _host(session: Session, name: str) -> Reply:
     return _ok(220, "Host accepted.")
 
 
-def _pbsz(session: Session, size: int) -> Reply:
+def _pbsz(session: Session, _size: int) -> Reply:
     session.settings.pbsz_done = True
     return _ok(200, "PBSZ=0")
 
@@ -87,7 +88,7 @@ def _mode(session: Session, word: str) -> Reply:
     return _ok(200, f"MODE is {word}.")
 
 
-def _stru(session: Session, word: str) -> Reply:
+def _stru(_session: Session, word: str) -> Reply:
     if word != "F":
         raise Refusal(504, "Only STRU F is here.")
     return _ok(200, "STRU is F.")
@@ -123,28 +124,28 @@ def _epsv(session: Session, wanted: ExtendedPassive) -> Reply | None:
     return None
 
 
-def _abor(session: Session, argument: str) -> Reply:
+def _abor(_session: Session, _argument: str) -> Reply:
     """Only when no transfer runs; the engine hears it itself during one."""
     return _ok(225, "No transfer is running.")
 
 
-def _feat(session: Session, argument: str) -> Reply:
+def _feat(session: Session, _argument: str) -> Reply:
     return feat_reply(session)
 
 
-def _help(session: Session, verb: str | None) -> Reply:
+def _help(_session: Session, verb: str | None) -> Reply:
     return help_reply(verb)
 
 
-def _site_help(session: Session, verb: str | None) -> Reply:
+def _site_help(_session: Session, verb: str | None) -> Reply:
     return site_help_reply(verb)
 
 
-def _syst(session: Session, argument: str) -> Reply:
+def _syst(session: Session, _argument: str) -> Reply:
     return _ok(215, session.policy.system)
 
 
-def _noop(session: Session, argument: str) -> Reply:
+def _noop(_session: Session, _argument: str) -> Reply:
     return _ok(200, "Here.")
 
 
@@ -153,7 +154,7 @@ def _clnt(session: Session, text: str) -> Reply:
     return _ok(200, "Noted.")
 
 
-def _lang(session: Session, tag: str | None) -> Reply:
+def _lang(_session: Session, tag: str | None) -> Reply:
     if tag is not None and tag.partition("-")[0] not in ("EN", "I"):
         raise Refusal(504, "Replies are in English only.")
     return _ok(200, "Replies are in English.")

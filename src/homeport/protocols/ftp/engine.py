@@ -1,13 +1,14 @@
 """The FTP server's side of one control connection, without any input or output of its own.
 
-Bytes go in by `receive`, events come out of `events`, the server answers by `reply` and its kin, and bytes to send come out
-of `take_output`. A loop that serves a connection does, after every call that changes something:
+Bytes go in by `receive`, events come out of `events`, the server answers by `reply` and its kin, and bytes to send
+come out of `take_output`. A loop that serves a connection does, after every call that changes something:
 
     while (events := engine.events()) or (output := engine.take_output()): ...handle, send...
 
 The rules that it keeps:
-- every command gets exactly one final reply, and replies stand in the order of the commands. Two exceptions: ABOR is heard
-  at once in a transfer, whatever waits before it; NOOP, bare STAT and QUIT are heard in a transfer when nothing waits.
+- every command gets exactly one final reply, and replies stand in the order of the commands. Two exceptions: ABOR is
+  heard at once in a transfer, whatever waits before it; NOOP, bare STAT and QUIT are heard in a transfer when nothing
+  waits.
 - while a request is unanswered the next commands wait, in a bounded space; `wants_data` says when to stop reading.
 - nothing is executed while more than `max_output_bytes` wait to be sent: a peer that reads no replies gets no service.
 - what was said before TLS does not count after it, and bytes that follow AUTH in the clear end the connection.
@@ -138,7 +139,7 @@ class FtpEngine:
         return events
 
     def take_output(self) -> bytes:
-        """What is to be sent. Taking it makes room, so that waiting commands may be executed: look at `events` again."""
+        """What is to be sent. Taking it makes room for waiting commands to be executed: look at `events` again."""
         output = bytes(self._output)
         self._output.clear()
         self._pump()
@@ -174,8 +175,8 @@ class FtpEngine:
     def reply(self, code: int, text: str | Sequence[str]) -> None:
         """Answer the running Request or Reinitialize: 1xx leaves it running, anything else ends it; 421 closes too.
 
-        After an `Abort` the engine adds the 226 for ABOR, after QUIT in a transfer the 221. Once the connection is closed
-        it does nothing. Raises Misuse when nothing is unanswered.
+        After an `Abort` the engine adds the 226 for ABOR, after QUIT in a transfer the 221. Once the connection is
+        closed it does nothing. Raises Misuse when nothing is unanswered.
         """
         if self.closed:
             return
@@ -215,7 +216,7 @@ class FtpEngine:
             self._lines = LineReader(self._policy.max_line_bytes, plain=False)
 
     def login_accepted(self, text: str | Sequence[str] = "Welcome.", *, charset: str | None = None) -> None:
-        """230. `charset` is the account's own for names (`utf-8` or a codec's name); None leaves the client's address's."""
+        """230. `charset` is the account's own for names (`utf-8` or a codec's name); None changes nothing."""
         self._judge(Mark.ACCEPTED, Reply.of(230, text), charset)
 
     def login_refused(self, code: int, text: str | Sequence[str]) -> None:

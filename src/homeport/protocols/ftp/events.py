@@ -48,7 +48,8 @@ class Request:
 class Abort:
     """Stop the running transfer and give its final reply (426, or 226 when it was done already) with `reply()`.
 
-    The 226 that answers ABOR itself is added by the engine.
+    The 226 that answers ABOR itself is added by the engine. When the final reply was given before this event was looked
+    at, there is nothing left to do.
     """
 
 

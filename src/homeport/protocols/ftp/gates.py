@@ -17,7 +17,7 @@ from homeport.protocols.ftp.settings import Protection, Representation
 from homeport.protocols.ftp.state import Phase
 
 OFFERS: dict[Offer, Callable[[Policy], bool]] = {
-    Offer.ALWAYS: lambda policy: True,
+    Offer.ALWAYS: lambda _: True,
     Offer.TLS: lambda policy: policy.tls_offered,
     Offer.ACTIVE: lambda policy: policy.active,
     Offer.MODE_Z: lambda policy: policy.mode_z,

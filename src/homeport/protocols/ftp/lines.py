@@ -1,6 +1,7 @@
 """Bytes of the control connection -> command lines, with Telnet's own bytes taken out (RFC 959 section 4.1.3, RFC 854).
 
-The one rule: memory is bounded. A line longer than the limit is a fault that ends the reading, never a buffer that grows.
+The one rule: memory is bounded. A line longer than the limit is a fault that ends the reading, never a buffer that
+grows.
 """
 
 from __future__ import annotations

@@ -1,14 +1,16 @@
 """File names on the wire: which charset a session speaks, and how what it cannot speak is spelled.
 
-The charset: a session begins able to take UTF-8. `OPTS UTF8 ON` fixes UTF-8, `OFF` the legacy charset; without either the
-first argument with a byte above 127 decides, strict UTF-8 first, and the decision stays. A charset forced by the account
-or the client's address goes before all. Bytes that fit no charset are carried as surrogates (PEP 383) and stay as they are.
+The charset: a session begins able to take UTF-8. `OPTS UTF8 ON` fixes UTF-8, `OFF` the legacy charset; without either
+the first argument with a byte above 127 decides, strict UTF-8 first, and the decision stays. A charset forced by the
+account or the client's address goes before all. Bytes that fit no charset are carried as surrogates (PEP 383) and
+stay as they are.
 
 The alias: characters that would break a line or a terminal (controls, U+2028, U+2029), bytes that are no text, and
-characters that the legacy charset lacks are sent as `%{HEX}`, the code point in upper-case hexadecimal: a name with a line
-feed in it is listed as `a%{A}b`. Such a spelling names the same file when it comes back, in every session. A `%` before what would be
-read as an alias is itself sent as `%{25}`, so that no two names look the same. Printable ASCII needs no alias, and `%{41}`
-is just those five characters. The one rule: what `encode` gives is one line, and `decode_argument` of it is the name again.
+characters that the legacy charset lacks are sent as `%{HEX}`, the code point in upper-case hexadecimal: a name with a
+line feed in it is listed as `a%{A}b`. Such a spelling names the same file when it comes back, in every session. A `%`
+before what would be read as an alias is itself sent as `%{25}`, so that no two names look the same. Printable ASCII
+needs no alias, and `%{41}` is just those five characters. The one rule: what `encode` gives is one line, and
+`decode_argument` of it is the name again.
 """
 
 from __future__ import annotations

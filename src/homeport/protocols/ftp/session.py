@@ -1,6 +1,7 @@
 """What the engine knows of one control connection.
 
-The one rule: everything that AUTH TLS must forget, and REIN and a second USER, is made anew in `reset` and lives nowhere else.
+The one rule: everything that AUTH TLS must forget, and REIN and a second USER, is made anew in `reset` and lives
+nowhere else.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The parameters of the coming transfers, which commands set and transfers use.
 
-The one rule: what holds only for the next command (REST, RANG, RNFR, ...) is in the table PENDING, and is forgotten there
-and nowhere else.
+The one rule: what holds only for the next command (REST, RANG, RNFR, ...) is in the table PENDING, and is forgotten
+there and nowhere else.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SHAPE = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})([0-9]{2})([0-9]{2})([0-9]{2})(?:\.([0-9]{1,9}))?", re.ASCII)
@@ -28,8 +29,28 @@ def parse_time(text: str) -> int:
     return seconds * 1_000_000_000 + int((match[7] or "0").ljust(9, "0"))
 
 
+_DAY_S = 86400
+_MINUTES = tuple(f"{hour:02d}{minute:02d}" for hour in range(24) for minute in range(60))
+_SECONDS = tuple(f"{second:02d}" for second in range(60))
+
+
+def clamp_seconds(mtime_ns: int) -> int:
+    """Whole seconds since the epoch, held between the years 1 and 9999."""
+    return min(max(mtime_ns // 1_000_000_000, _FIRST_S), _LAST_S)
+
+
+def date_of(day: int) -> datetime:
+    """Midnight of the day that many days after the epoch."""
+    return _EPOCH + timedelta(days=day)
+
+
+@lru_cache(maxsize=4096)
+def _day_text(day: int) -> str:
+    date = date_of(day)
+    return f"{date.year:04d}{date.month:02d}{date.day:02d}"
+
+
 def format_time(mtime_ns: int) -> str:
     """YYYYMMDDHHMMSS of nanoseconds since the epoch, cut to whole seconds; years beyond 1 to 9999 are clamped."""
-    seconds = min(max(mtime_ns // 1_000_000_000, _FIRST_S), _LAST_S)
-    moment = _EPOCH + timedelta(seconds=seconds)
-    return f"{moment.year:04d}{moment:%m%d%H%M%S}"
+    day, second = divmod(clamp_seconds(mtime_ns), _DAY_S)
+    return _day_text(day) + _MINUTES[second // 60] + _SECONDS[second % 60]
