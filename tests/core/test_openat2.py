@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from homeport.core import openat2
+from homeport.core.openat2 import KernelResolver, available
+
+
+@pytest.fixture(autouse=True)
+def _asked_afresh() -> Iterator[None]:
+    available.cache_clear()
+    yield
+    available.cache_clear()
+
+
+def _failing(monkeypatch: pytest.MonkeyPatch, failures: list[int]) -> None:
+    real = openat2._openat2
+
+    def fake(root_fd: int, path: bytes, flags: int) -> int:
+        if failures:
+            ctypes.set_errno(failures.pop(0))
+            return -1
+        return real(root_fd, path, flags)
+
+    monkeypatch.setattr(openat2, "_openat2", fake)
+
+
+@pytest.mark.parametrize(
+    ("failure", "is_there"), [(errno.ENOSYS, False), (errno.EPERM, False), (errno.EMFILE, True), (errno.EACCES, True)]
+)
+def test_it_is_missing_only_where_the_kernel_or_a_filter_says_so(
+    monkeypatch: pytest.MonkeyPatch, failure: int, is_there: bool
+) -> None:
+    _failing(monkeypatch, [failure])
+    assert available() is is_there
+
+
+def test_it_is_asked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = available()
+    _failing(monkeypatch, [errno.ENOSYS])
+    assert available() is first
+
+
+def test_a_race_seen_by_the_kernel_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    _failing(monkeypatch, [errno.EAGAIN, errno.EINTR, errno.EAGAIN])
+    root = os.open("/", os.O_RDONLY)
+    os.close(KernelResolver().open(root, [], os.O_PATH))
+    os.close(root)
+
+
+def test_an_endless_race_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    _failing(monkeypatch, [errno.EAGAIN] * 1000)
+    with pytest.raises(BlockingIOError):
+        KernelResolver().open(-1, ["x"], os.O_PATH)
