@@ -1,0 +1,91 @@
+"""What one upload has been charged: from the account's room, from a reservation, and against the file it replaces.
+
+The rule: whatever an upload was charged is in its bill, so that whichever way it ends nothing stays charged that is
+not on the disk. Every method that changes the bill is called inside `Ledger.changing`, except `release`.
+"""
+
+from __future__ import annotations
+
+from homeport.core.count import Count
+from homeport.core.quota import Ledger
+
+NOTHING = Count()
+
+
+class Reservation:
+    """Room of `size` bytes that nobody else can take, until it is used or released."""
+
+    def __init__(self, ledger: Ledger, account_id: int, size: int) -> None:
+        """Take the room. Raises QuotaExceeded."""
+        self._ledger = ledger
+        self._account_id = account_id
+        ledger.hold(account_id, size)
+        self.size = size
+
+    def use(self, size: int) -> None:
+        """`size` bytes of it were charged."""
+        self.size -= size
+
+    def release(self) -> None:
+        """Give back what was not used; may be called again."""
+        size, self.size = self.size, 0
+        if size:
+            self._ledger.release(self._account_id, size)
+
+
+class Bill:
+    """One upload's charges. `credit` is what the file to be replaced costs; `reservation` is used up first."""
+
+    def __init__(
+        self, ledger: Ledger, account_id: int, credit: Count = NOTHING, reservation: Reservation | None = None
+    ) -> None:
+        self._ledger = ledger
+        self._account_id = account_id
+        self._credit = credit
+        self._reservation = reservation
+        self.borrowed = NOTHING
+
+    def charge(self, size: int = 0, files: int = 0) -> None:
+        """Charge what is about to be written: the reservation first, then the free room, then the old file's.
+
+        Raises QuotaExceeded, and then nothing has changed.
+        """
+        held = min(size, self._reservation.size) if self._reservation else 0
+        left = self._credit - self.borrowed
+        self.borrowed += self._ledger.charge(
+            self._account_id, size, files, credit_bytes=left.bytes, credit_files=left.files, held_bytes=held
+        )
+        if self._reservation:
+            self._reservation.use(held)
+
+    def refund(self, size: int = 0, files: int = 0) -> None:
+        """Give back what left the disk or never reached it; what was borrowed is paid first."""
+        repaid = Count(min(size, self.borrowed.bytes), min(files, self.borrowed.files))
+        self._settle(repaid, Count(size, files))
+
+    def cover(self, replaced: Count) -> None:
+        """Pay what was borrowed beyond what is now to be replaced, because the old file has gone or shrunk.
+
+        Raises QuotaExceeded when somebody else has taken that room, and then nothing has changed.
+        """
+        beyond = Count(
+            max(0, self.borrowed.bytes - replaced.bytes),
+            max(0, self.borrowed.files - replaced.files),
+        )
+        self._settle(beyond, NOTHING)
+
+    def replace(self, replaced: Count) -> None:
+        """The old file has gone: refund it and pay what was borrowed against it, in one step. Follows `cover`."""
+        self._settle(self.borrowed, replaced)
+
+    def release(self) -> None:
+        """Give back what is left of the reservation."""
+        if self._reservation:
+            self._reservation.release()
+
+    def _settle(self, repaid: Count, refunded: Count) -> None:
+        if repaid != NOTHING:
+            self._ledger.repay(self._account_id, repaid, refund_bytes=refunded.bytes, refund_files=refunded.files)
+            self.borrowed -= repaid
+        elif refunded != NOTHING:
+            self._ledger.refund(self._account_id, refunded.bytes, refunded.files)

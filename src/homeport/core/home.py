@@ -1,0 +1,369 @@
+"""One session's view of one account's home: the only face of the core that servers use.
+
+The rule: every deed asks the account's rights first, goes through the jail, is charged or refunded in the ledger within
+the same shared section, and leaves its line in the audit log. No server has another way to the disk.
+
+All methods block; several sessions of an account, and several threads of a session, may work at once. Errors are those
+of `homeport.core.errors`.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+from homeport.core.accounts import Account
+from homeport.core.arbiter import Arbiter
+from homeport.core.bill import Reservation
+from homeport.core.count import Count
+from homeport.core.digests import DigestStore, digest_of
+from homeport.core.durability import Durability
+from homeport.core.entries import Entry, Kind
+from homeport.core.errors import (
+    AlreadyExists,
+    IsADirectory,
+    NotARegularFile,
+    NotFound,
+    OffsetPastEnd,
+    RightMissing,
+)
+from homeport.core.jail import Jail
+from homeport.core.paths import VirtualPath
+from homeport.core.quota import Ledger, Usage
+from homeport.core.rights import Rights
+from homeport.core.stages import StageFolder
+from homeport.core.starting import Wish, start_upload
+from homeport.core.transfer import Download, Outcome, Stored, Upload, Works
+
+if TYPE_CHECKING:
+    from homeport.core.audit import AuditLog
+    from homeport.core.sessions import SessionRecord
+
+_UNIQUE_TRIES = 16
+_COPY_BLOCK_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Modes:
+    """Permission bits of new files and folders, whatever the umask."""
+
+    file: int = 0o600
+    directory: int = 0o700
+
+
+@dataclass(frozen=True, slots=True)
+class HomeServices:
+    """What all homes of a process share."""
+
+    ledger: Ledger
+    stages: StageFolder
+    digests: DigestStore
+    audit: AuditLog
+    durability: Durability
+    modes: Modes
+    clock: Callable[[], float]
+    arbiter: Arbiter = field(default_factory=Arbiter)
+
+
+class Home:
+    """One account's files, as one session may use them. Close it when the session ends."""
+
+    def __init__(self, account: Account, services: HomeServices, session: SessionRecord) -> None:
+        """Open the home. Raises HomeUnavailable, StageElsewhere."""
+        self._account = account
+        self._services = services
+        self._session = session
+        self._lock = threading.Lock()
+        self._reservation: Reservation | None = None
+        self._jail = Jail(account.home)
+        try:
+            services.stages.require_beside(self._jail)
+        except BaseException:
+            self._jail.close()
+            raise
+
+    def __enter__(self) -> Home:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End: what was reserved is given back. Transfers are to have ended before."""
+        self._drop_reservation()
+        self._jail.close()
+
+    @property
+    def account(self) -> Account:
+        """The account as it is known now."""
+        return self._account
+
+    def refresh(self, account: Account) -> None:
+        """Rights or limits were changed: they hold from the next deed on."""
+        self._account = account
+
+    # Looking
+
+    def stat(self, path: VirtualPath, *, follow: bool = True) -> Entry:
+        """What is at `path`; with `follow`, a link inside the home is answered by what it leads to."""
+        self._require(Rights.LIST, path)
+        return self._jail.stat(path, follow=follow)
+
+    def list(self, path: VirtualPath) -> AbstractContextManager[Iterator[Entry]]:
+        """The entries of a folder, read as they are asked for; links inside the home as what they lead to."""
+        self._require(Rights.LIST, path)
+        return self._jail.scan(path, through_links=True)
+
+    def names(self, path: VirtualPath) -> AbstractContextManager[Iterator[str]]:
+        """The names in a folder, read as they are asked for."""
+        self._require(Rights.LIST, path)
+        return self._jail.names(path)
+
+    def resume_size(self, path: VirtualPath) -> int:
+        """From which byte an upload of `path` may go on: the whole file's size, else that of what came of it.
+
+        Raises NotFound when there is neither.
+        """
+        rights = self._account.rights
+        if not rights & (Rights.LIST | Rights.WRITE):
+            raise RightMissing(str(path), "list")
+        try:
+            there = self._jail.stat(path)
+        except NotFound:
+            size = self._services.stages.size_of(self._account.id, path) if Rights.WRITE in rights else None
+            if size is None:
+                raise
+            return size
+        self._require(Rights.LIST, path)
+        _require_file(there, path)
+        return there.size
+
+    def digest(self, path: VirtualPath, algorithm: str = "SHA-256", start: int = 0, end: int | None = None) -> str:
+        """The digest of the bytes from `start` up to, not including, `end` (None: the end), in hexadecimal.
+
+        `algorithm` is a key of `digests.ALGORITHMS`. The SHA-256 of a whole file is answered from what is kept beside
+        it, else computed and kept. Raises OffsetPastEnd when `start` or `end` lie behind the file's end.
+        """
+        self._require(Rights.READ, path)
+        fd = self._jail.open_file(path)
+        try:
+            found = os.fstat(fd)
+            past = max(start, end or 0)
+            if past > found.st_size:
+                raise OffsetPastEnd(str(path), past, found.st_size)
+            whole = algorithm == "SHA-256" and start == 0 and end in (None, found.st_size)
+            return self._whole_digest(fd, found) if whole else digest_of(fd, algorithm, start, end)
+        finally:
+            os.close(fd)
+
+    def usage(self) -> Usage:
+        """What the account uses and may use."""
+        return self._services.ledger.usage(self._account.id)
+
+    def free_bytes(self) -> int:
+        """How many bytes may still be stored: what the quota and the disk both allow."""
+        usage, free = self.usage(), self._jail.free_bytes()
+        return free if usage.quota_bytes is None else min(free, max(0, usage.quota_bytes - usage.used_bytes))
+
+    # Changing
+
+    def make_directory(self, path: VirtualPath) -> None:
+        """Make one folder. Raises AlreadyExists, NotFound, QuotaExceeded."""
+        self._require(Rights.MKDIR, path)
+        ledger, account_id = self._services.ledger, self._account.id
+        with ledger.changing(account_id):
+            ledger.charge(account_id, files=1)
+            try:
+                self._jail.make_directory(path, self._services.modes.directory)
+            except BaseException:
+                ledger.refund(account_id, files=1)
+                raise
+            self._jail.sync_directory(path.parent, self._services.durability.flush_directory)
+
+    def remove_directory(self, path: VirtualPath) -> None:
+        """Remove an empty folder."""
+        self._require(Rights.DELETE, path)
+        with self._services.ledger.changing(self._account.id):
+            self._jail.remove_directory(path)
+            self._services.ledger.refund(self._account.id, files=1)
+
+    def remove_file(self, path: VirtualPath) -> None:
+        """Remove what is no folder; a link itself, not what it leads to. Raises IsADirectory."""
+        self._require(Rights.DELETE, path)
+        with self._services.ledger.changing(self._account.id):
+            self._refund(self._jail.remove_file(path))
+
+    def rename(self, source: VirtualPath, target: VirtualPath) -> None:
+        """Give `source` the name `target`. What is there is replaced in the same step, if the account may overwrite."""
+        self._require(Rights.RENAME, source)
+        replace = self._account.rights.allows(Rights.OVERWRITE)
+        with self._services.ledger.changing(self._account.id):
+            try:
+                replaced = self._jail.rename(source, target, replace=replace)
+            except AlreadyExists as error:
+                raise RightMissing(str(target), "overwrite") from error
+            if replaced:
+                self._refund(replaced)
+
+    def copy(self, source: VirtualPath, target: VirtualPath) -> Stored:
+        """Store the file `source` again as `target`, which appears whole or not at all."""
+        with self.begin_download(source) as download:
+            with self.begin_upload(target, expected_size=download.size) as upload:
+                block = memoryview(bytearray(_COPY_BLOCK_BYTES))
+                while count := download.read_into(block):
+                    upload.write(block[:count])
+                stored = upload.commit(expected_size=download.size)
+            download.finish()
+        return stored
+
+    def set_modified(self, path: VirtualPath, mtime_ns: int) -> Entry:
+        """Set when a file or folder was last changed, in nanoseconds since the epoch; its kept digest stays valid."""
+        self._require(Rights.CHANGE, path)
+        try:
+            fd = self._jail.open_file(path)
+        except IsADirectory:
+            return self._jail.set_times(path, mtime_ns)
+        try:
+            before = os.fstat(fd)
+            entry = self._jail.set_times(path, mtime_ns)
+            if (entry.device, entry.inode) == (before.st_dev, before.st_ino):
+                self._services.digests.restamp(fd, before)
+        finally:
+            os.close(fd)
+        return entry
+
+    def set_mode(self, path: VirtualPath, mode: int) -> Entry:
+        """Set the permission bits; set-uid, set-gid and sticky are dropped."""
+        self._require(Rights.CHANGE, path)
+        return self._jail.set_mode(path, mode)
+
+    # Transfers
+
+    def begin_download(self, path: VirtualPath, offset: int = 0) -> Download:
+        """Open the file as it is now, to be sent from byte `offset` on. Raises OffsetPastEnd."""
+        self._require(Rights.READ, path)
+        fd = self._jail.open_file(path)
+        try:
+            size = os.fstat(fd).st_size
+            if offset > size:
+                raise OffsetPastEnd(str(path), offset, size)
+            return Download(path, fd, offset, partial(self._ended, "download"))
+        except BaseException:
+            os.close(fd)
+            raise
+
+    def begin_upload(
+        self,
+        path: VirtualPath,
+        *,
+        offset: int | None = None,
+        append: bool = False,
+        new: bool = False,
+        expected_size: int | None = None,
+    ) -> Upload:
+        """Begin to store `path`: from its beginning, from byte `offset` on, or with `append` from its end on.
+
+        `new` never replaces a file (AlreadyExists). An `expected_size` in bytes that has no room is refused at once.
+        What was reserved before is used. Raises Busy while another upload of the path is under way, OffsetPastEnd.
+        """
+        if not self._account.rights & (Rights.WRITE | Rights.OVERWRITE):
+            raise RightMissing(str(path), "write")
+        services = self._services
+        works = Works(
+            account_id=self._account.id,
+            jail=self._jail,
+            ledger=services.ledger,
+            digests=services.digests,
+            durability=services.durability,
+            arbiter=services.arbiter,
+            file_mode=services.modes.file,
+            allow=self._allow_new if new else self._allow_any,
+        )
+        reservation = self._take_reservation()
+        wish = Wish(offset, append, expected_size, reservation)
+        try:
+            return start_upload(path, wish, works, services.stages, partial(self._ended, "upload"))
+        except BaseException:
+            if reservation:
+                reservation.release()
+            raise
+
+    def unique_name(self, path: VirtualPath) -> VirtualPath:
+        """`path`, or one resembling it, where nothing is and nothing is coming: for `begin_upload(..., new=True)`."""
+        self._require(Rights.WRITE, path)
+        for attempt in range(_UNIQUE_TRIES):
+            name = f"{path.name}.{secrets.token_hex(4)}" if attempt or path.is_root else path.name
+            candidate = path.parent.child(name.removeprefix("."))
+            if not self._is_taken(candidate):
+                return candidate
+        raise AlreadyExists(str(path))
+
+    def reserve(self, size: int) -> Reservation:
+        """Keep room of `size` bytes for the session's next upload, in place of an earlier one. Raises QuotaExceeded."""
+        self._drop_reservation()
+        reservation = Reservation(self._services.ledger, self._account.id, size)
+        with self._lock:
+            self._reservation = reservation
+        return reservation
+
+    # Within
+
+    def _require(self, needed: Rights, path: VirtualPath) -> None:
+        if not self._account.rights.allows(needed):
+            raise RightMissing(str(path), needed.names()[0])
+
+    def _allow_any(self, path: VirtualPath, there: Entry | None) -> None:
+        self._require(Rights.OVERWRITE if there else Rights.WRITE, path)
+
+    def _allow_new(self, path: VirtualPath, there: Entry | None) -> None:
+        self._require(Rights.WRITE, path)
+        if there:
+            raise AlreadyExists(str(path))
+
+    def _refund(self, gone: Entry) -> None:
+        cost = Count.of(gone)
+        self._services.ledger.refund(self._account.id, cost.bytes, cost.files)
+
+    def _whole_digest(self, fd: int, found: os.stat_result) -> str:
+        digest = self._services.digests.load(fd, found)
+        if digest is None:
+            digest = digest_of(fd)
+            after = os.fstat(fd)
+            if (after.st_size, after.st_mtime_ns) == (found.st_size, found.st_mtime_ns):
+                self._services.digests.store(fd, digest)
+        return digest
+
+    def _is_taken(self, path: VirtualPath) -> bool:
+        if self._services.stages.size_of(self._account.id, path) is not None:
+            return True
+        try:
+            self._jail.stat(path, follow=False)
+        except NotFound:
+            return False
+        return True
+
+    def _take_reservation(self) -> Reservation | None:
+        with self._lock:
+            reservation, self._reservation = self._reservation, None
+        return reservation
+
+    def _drop_reservation(self) -> None:
+        reservation = self._take_reservation()
+        if reservation:
+            reservation.release()
+
+    def _ended(self, deed: str, outcome: Outcome) -> None:
+        """A transfer has ended."""
+
+
+def _require_file(entry: Entry, path: VirtualPath) -> None:
+    if entry.kind is Kind.DIRECTORY:
+        raise IsADirectory(str(path))
+    if entry.kind is not Kind.FILE:
+        raise NotARegularFile(str(path))

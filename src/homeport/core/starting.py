@@ -1,0 +1,181 @@
+"""How an upload starts: the stage is found or made, filled with what is to be continued, and charged.
+
+The rule: nothing is thrown away before the upload is known to be allowed, and when it cannot start after all, nothing
+stays charged that is not on the disk.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import closing, suppress
+from dataclasses import dataclass
+
+from homeport.core.bill import NOTHING, Bill, Reservation
+from homeport.core.count import Count
+from homeport.core.entries import Entry, Kind
+from homeport.core.errno_table import storage_error
+from homeport.core.errors import (
+    IsADirectory,
+    NotADirectory,
+    NotARegularFile,
+    NotFound,
+    QuotaExceeded,
+    SourceChanged,
+)
+from homeport.core.jail import Jail
+from homeport.core.paths import VirtualPath
+from homeport.core.resume import Beginning, Present, start_of
+from homeport.core.stages import Stage, StageFolder
+from homeport.core.transfer import Ended, Upload, Works
+
+COPY_BYTES = 16 * 1024 * 1024  # copied at once inside the kernel: short enough for a recount to get its turn
+_BLOCK_BYTES = 256 * 1024
+_CANNOT_COPY = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the peer asks for; `expected_size` is the whole file's in bytes."""
+
+    offset: int | None = None
+    append: bool = False
+    expected_size: int | None = None
+    reservation: Reservation | None = None
+
+
+def replaceable(jail: Jail, path: VirtualPath) -> Entry | None:
+    """The file at `path`, None where a new one can be. Raises IsADirectory, NotARegularFile, and for the folder
+    NotFound, NotADirectory, OutsideHome.
+    """
+    try:
+        there = jail.stat(path)
+    except NotFound:
+        if jail.stat(path.parent).kind is not Kind.DIRECTORY:
+            raise NotADirectory(str(path.parent)) from None
+        return None
+    if there.kind is Kind.DIRECTORY:
+        raise IsADirectory(str(path))
+    if there.kind is not Kind.FILE:
+        raise NotARegularFile(str(path))
+    return there
+
+
+def start_upload(path: VirtualPath, wish: Wish, works: Works, stages: StageFolder, ended: Ended) -> Upload:
+    """Begin to store `path`. Raises Busy, OffsetPastEnd, QuotaExceeded, and what `replaceable` and `allow` raise."""
+    whole = replaceable(works.jail, path)
+    works.allow(path, whole)
+    bill = Bill(works.ledger, works.account_id, Count.of(whole) if whole else NOTHING, wish.reservation)
+    with works.ledger.changing(works.account_id):
+        stage = _opened(path, works, stages, bill)
+    return _Start(path, works, stage, bill, whole).run(wish, ended)
+
+
+def _opened(path: VirtualPath, works: Works, stages: StageFolder, bill: Bill) -> Stage:
+    stage = stages.open_or_create(works.account_id, path)
+    if stage.created:
+        try:
+            bill.charge(files=1)
+        except BaseException:
+            stage.remove()
+            stage.close()
+            raise
+    return stage
+
+
+class _Start:
+    """An upload that has its stage and is about to begin."""
+
+    def __init__(self, path: VirtualPath, works: Works, stage: Stage, bill: Bill, whole: Entry | None) -> None:
+        self._path = path
+        self._works = works
+        self._stage = stage
+        self._bill = bill
+        self._whole = whole
+        self._fresh = stage.created  # nothing is lost with the stage
+
+    def run(self, wish: Wish, ended: Ended) -> Upload:
+        try:
+            self._fill(wish)
+            return Upload(self._path, self._stage, self._bill, self._works, ended)
+        except BaseException:
+            with suppress(Exception):
+                self._undo()
+            self._stage.close()
+            raise
+
+    def _fill(self, wish: Wish) -> None:
+        size = None if self._stage.created else self._stage.size
+        present = Present(self._whole.size if self._whole else None, size)
+        start = start_of(str(self._path), present, offset=wish.offset, append=wish.append)
+        self._require_room(wish, size or 0)
+        kept = start.offset if start.beginning is Beginning.STAGE else 0
+        with self._works.ledger.changing(self._works.account_id):
+            self._stage.truncate(kept)
+            self._bill.refund((size or 0) - kept)
+        if start.beginning is Beginning.WHOLE:
+            self._fresh = True
+            self._copy(start.offset)
+
+    def _require_room(self, wish: Wish, staged: int) -> None:
+        """Refuse an upload of an announced size before its first byte, when it cannot fit as things stand."""
+        if wish.expected_size is None:
+            return
+        usage = self._works.ledger.usage(self._works.account_id)
+        if usage.quota_bytes is None:
+            return
+        reserved = wish.reservation.size if wish.reservation else 0
+        ours = staged + reserved + (self._whole.size if self._whole else 0)
+        free = max(0, usage.quota_bytes - usage.used_bytes + ours)
+        if wish.expected_size > free:
+            raise QuotaExceeded("bytes", usage.quota_bytes, free, wish.expected_size)
+
+    def _copy(self, size: int) -> None:
+        """Begin with the first `size` bytes of the whole file."""
+        with closing(_Source(self._works.jail.open_file(self._path))) as source:
+            position = 0
+            while position < size:
+                step = min(COPY_BYTES, size - position)
+                with self._works.ledger.changing(self._works.account_id):
+                    self._bill.charge(step)
+                    copied = 0
+                    try:
+                        copied = source.copy_to(self._stage.fd, position, step)
+                    finally:
+                        self._bill.refund(step - copied)
+                if not copied:
+                    raise SourceChanged(str(self._path))
+                position += copied
+
+    def _undo(self) -> None:
+        with self._works.ledger.changing(self._works.account_id):
+            if self._fresh:
+                size = self._stage.size
+                self._stage.remove()
+                self._bill.refund(size, 1)
+
+
+class _Source:
+    """The whole file that an upload begins with."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+    def copy_to(self, target: int, position: int, size: int) -> int:
+        """Copy some bytes at `position`, at most `size`; 0 at the end of the file. Raises StorageError."""
+        try:
+            return self._copy(target, position, size)
+        except OSError as error:
+            raise storage_error(error) from error
+
+    def _copy(self, target: int, position: int, size: int) -> int:
+        try:
+            return os.copy_file_range(self._fd, target, size, position, position)
+        except OSError as error:
+            if error.errno not in _CANNOT_COPY:
+                raise
+        block = os.pread(self._fd, min(size, _BLOCK_BYTES), position)
+        return os.pwrite(target, block, position) if block else 0

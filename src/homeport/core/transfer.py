@@ -1,0 +1,374 @@
+"""Uploads and downloads: the bytes of one file on their way in or out.
+
+The rule: a file appears under its name only when it is whole, charged, hashed and on the disk; until then the old one
+stays, and what has come is kept in a stage from which a later upload goes on. A reader holds one version of a file open
+and gets that one whole, or an error.
+
+All methods block. An upload or a download belongs to one transfer; calls from several threads wait for each other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TypeVar
+
+from homeport.core.arbiter import Arbiter
+from homeport.core.bill import Bill
+from homeport.core.count import Count
+from homeport.core.digests import DigestStore, update_from
+from homeport.core.durability import Durability
+from homeport.core.entries import Entry
+from homeport.core.errno_table import storage_error
+from homeport.core.errors import (
+    DigestMismatch,
+    HomeportError,
+    QuotaExceeded,
+    SizeMismatch,
+    SourceChanged,
+    StorageFailed,
+)
+from homeport.core.jail import Jail
+from homeport.core.paths import VirtualPath
+from homeport.core.quota import Ledger
+from homeport.core.stages import Stage
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+_STAGE_MODE = 0o600
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A file that stands under its name: `size` in bytes, `sha256` in hexadecimal, whether it replaced one."""
+
+    size: int
+    sha256: str
+    replaced: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Works:
+    """What an upload works with: its account's home, and what the accounts share."""
+
+    account_id: int
+    jail: Jail
+    ledger: Ledger
+    digests: DigestStore
+    durability: Durability
+    arbiter: Arbiter
+    file_mode: int
+    allow: Callable[[VirtualPath, Entry | None], None]
+    """Raises when the account may not put a file in the place of what is there, if anything: asked at the start and
+    again at the end, for rights and files may have changed meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a transfer ended: bytes `moved` from `offset` on, the digest where known; no `reason` if it ended well."""
+
+    path: VirtualPath
+    offset: int
+    moved: int
+    sha256: str | None
+    reason: str | None
+
+
+Ended = Callable[[Outcome], None]
+
+
+class Upload:
+    """One upload under way. Leaving its `with` block without `commit` keeps what came, to be continued.
+
+    `offset` is how many bytes were there when it began, `size` how many are there now.
+    """
+
+    def __init__(self, path: VirtualPath, stage: Stage, bill: Bill, works: Works, ended: Ended) -> None:
+        """Take over a stage whose content is charged already, at whose end the upload goes on.
+
+        The content is read again, for the digest covers the whole file.
+        """
+        self.path = path
+        self._stage = stage
+        self._bill = bill
+        self._works = works
+        self._ended = ended
+        self._lock = threading.RLock()
+        self._hash = hashlib.sha256()
+        self.offset = self.size = update_from(self._hash, stage.fd)
+        self._refusal: QuotaExceeded | None = None
+        self._replacing: Entry | None = None
+        self._worthless = False
+        self._closed = False
+        works.arbiter.enter(works.account_id, self)
+
+    def __enter__(self) -> Upload:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.abort(str(error) if isinstance(error, HomeportError) else "broken off")
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Add `data`. Raises QuotaExceeded (nothing of it was added), StorageFull, StorageFailed, LedgerBusy."""
+        view = memoryview(data).cast("B")
+        with self._lock:
+            while True:
+                self._require_open()
+                try:
+                    self._add(view)
+                except QuotaExceeded as refusal:
+                    if not self._make_room(refusal):
+                        raise
+                else:
+                    return
+
+    def commit(self, *, expected_size: int | None = None, expected_sha256: str | None = None) -> Stored:
+        """Put the file in place, where it stands whole and lasting when this returns.
+
+        Raises SizeMismatch (what came is kept), DigestMismatch (it is not), RightMissing when there is a file now that
+        the account may not replace, QuotaExceeded when the room of the file to be replaced has been used otherwise,
+        what Jail.install raises, and StorageError. `abort` is to follow.
+        """
+        with self._lock:
+            self._require_open()
+            digest = self._hash.hexdigest()
+            self._compare(digest, expected_size, expected_sha256)
+            self._make_lasting(digest)
+            replaced, failure = self._install()
+            self._close(
+                Outcome(self.path, self.offset, self.size - self.offset, digest, str(failure) if failure else None)
+            )
+            if failure:
+                raise failure
+            return Stored(self.size, digest, replaced)
+
+    def abort(self, reason: str) -> None:
+        """End without a file. What came is kept unless it is worthless; does nothing after the end.
+
+        What was borrowed against the file that was to be replaced is cut off again, for that file stays.
+        """
+        with self._lock:
+            if self._closed:
+                return
+            try:
+                with self._works.ledger.changing(self._works.account_id):
+                    self._keep_what_fits()
+            except HomeportError as error:
+                _log.warning("account %d: a stage could not be set right: %s", self._works.account_id, error)
+            finally:
+                self._close(Outcome(self.path, self.offset, self.size - self.offset, None, reason))
+
+    def give_way(self, error: QuotaExceeded) -> None:
+        """Give back all room for an older upload; every later call raises `error`. See `Arbiter`."""
+        with self._lock:
+            if self._closed or self._refusal:
+                return
+            self._refusal = error
+            self._works.arbiter.leave(self._works.account_id, self)
+            with self._works.ledger.changing(self._works.account_id):
+                self._cut(0)
+
+    def _require_open(self) -> None:
+        if self._refusal:
+            raise self._refusal
+        if self._closed:
+            raise ValueError("this upload has ended")
+
+    def _add(self, view: memoryview) -> None:
+        with self._works.ledger.changing(self._works.account_id):
+            self._bill.charge(len(view))
+            start = self.size
+            try:
+                while self.size - start < len(view):
+                    self.size += self._pour(view[self.size - start :])
+            finally:
+                written = view[: self.size - start]
+                if len(written) < len(view):
+                    self._bill.refund(len(view) - len(written))
+                self._hash.update(written)
+
+    def _pour(self, view: memoryview) -> int:
+        try:
+            count = os.pwrite(self._stage.fd, view, self.size)
+        except OSError as error:
+            raise storage_error(error) from error
+        if not count:
+            raise StorageFailed("nothing was written")
+        return count
+
+    def _make_room(self, refusal: QuotaExceeded) -> bool:
+        """Have the youngest upload give way; False when that is this one, which then is worth nothing to anybody."""
+        arbiter, account_id = self._works.arbiter, self._works.account_id
+        rival = arbiter.younger(account_id, self)
+        if rival:
+            rival.give_way(refusal)
+            return True
+        self._worthless = not arbiter.is_oldest(account_id, self)
+        return False
+
+    def _compare(self, digest: str, expected_size: int | None, expected_sha256: str | None) -> None:
+        if expected_size is not None and expected_size != self.size:
+            raise SizeMismatch(str(self.path), expected_size, self.size)
+        if expected_sha256 is not None and expected_sha256.lower() != digest:
+            self._worthless = True
+            raise DigestMismatch(str(self.path), expected_sha256.lower(), digest)
+
+    def _make_lasting(self, digest: str) -> None:
+        """Keep the digest with the stage, so that both arrive in one step, and have both on the disk."""
+        self._works.digests.store(self._stage.fd, digest)
+        try:
+            self._works.durability.flush(self._stage.fd)
+        except HomeportError:
+            # The kernel may have dropped what it could not write and will not say so again.
+            self._worthless = True
+            raise
+
+    def _install(self) -> tuple[bool, HomeportError | None]:
+        """Put the stage in place and settle the bill; whether it replaced something, and why it may not last."""
+        failures: list[HomeportError] = []
+        stage, works = self._stage, self._works
+
+        def flush(folder: int) -> None:
+            # In place already: a failure must not keep the bill from being settled.
+            _caught(failures, works.durability.flush_directory, folder)
+
+        with works.ledger.changing(works.account_id):
+            try:
+                works.jail.install(stage.directory_fd, stage.name, self.path, approve=self._approve, flush=flush)
+            except HomeportError as error:
+                if self._is_staged():
+                    raise
+                failures.append(error)
+            there = self._replacing
+            _caught(failures, self._bill.replace, Count.of(there) if there else Count())
+        return there is not None, next(iter(failures), None)
+
+    def _is_staged(self) -> bool:
+        """Whether the stage has its name still, after it could not be put in place; it gets its mode back."""
+        try:
+            os.stat(self._stage.name, dir_fd=self._stage.directory_fd, follow_symlinks=False)
+            os.fchmod(self._stage.fd, _STAGE_MODE)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise storage_error(error) from error
+        return True
+
+    def _approve(self, there: Entry | None) -> None:
+        """The last moment before the new file replaces what is `there`."""
+        self._works.allow(self.path, there)
+        self._bill.cover(Count.of(there) if there else Count())
+        self._replacing = there
+        try:
+            os.fchmod(self._stage.fd, (there.mode if there else self._works.file_mode) & 0o777)
+        except OSError as error:
+            raise storage_error(error) from error
+
+    def _keep_what_fits(self) -> None:
+        kept = 0 if self._worthless or self._refusal else self.size - self._bill.borrowed.bytes
+        if kept <= 0 or self._bill.borrowed.files:
+            self._stage.remove()
+            self._bill.refund(self.size, 1)
+        elif self._bill.borrowed.bytes:
+            self._cut(kept)
+
+    def _cut(self, size: int) -> None:
+        self._stage.truncate(size)
+        self._bill.refund(self.size - size)
+        self.size = size
+
+    def _close(self, outcome: Outcome) -> None:
+        self._closed = True
+        self._works.arbiter.leave(self._works.account_id, self)
+        self._bill.release()
+        self._stage.close()
+        self._ended(outcome)
+
+
+def _caught(failures: list[HomeportError], act: Callable[[T], None], subject: T) -> None:
+    try:
+        act(subject)
+    except HomeportError as error:
+        failures.append(error)
+
+
+class Download:
+    """One version of a file, held open: `size` and `mtime_ns` as they were when it began; `position` is what is next.
+
+    Bytes go out through `read_into`, or from `fileno` by sendfile(2) with `advance` after each step.
+    """
+
+    def __init__(self, path: VirtualPath, fd: int, offset: int, ended: Ended) -> None:
+        """Take over the descriptor; `offset` is not behind the end."""
+        found = os.fstat(fd)
+        self.path = path
+        self.size = found.st_size
+        self.mtime_ns = found.st_mtime_ns
+        self.offset = self.position = offset
+        self._fd = fd
+        self._ended = ended
+
+    def __enter__(self) -> Download:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.abort(str(error) if isinstance(error, HomeportError) else "broken off")
+
+    def fileno(self) -> int:
+        """The descriptor, open for reading until the end; its own position means nothing."""
+        return self._fd
+
+    @property
+    def remaining(self) -> int:
+        """How many bytes are still to be sent."""
+        return self.size - self.position
+
+    def read_into(self, buffer: bytearray | memoryview) -> int:
+        """Fill `buffer` as far as there is something; 0 at the end. Raises SourceChanged, StorageFailed."""
+        room = memoryview(buffer).cast("B")[: self.remaining]
+        if not room:
+            return 0
+        try:
+            count = os.preadv(self._fd, [room], self.position)
+        except OSError as error:
+            raise storage_error(error) from error
+        self.advance(count)
+        return count
+
+    def advance(self, count: int) -> None:
+        """`count` bytes went out from `position` on. Raises SourceChanged for 0 before the end: the file was cut."""
+        if not count and self.remaining:
+            raise SourceChanged(str(self.path))
+        self.position += count
+
+    def finish(self) -> None:
+        """All was sent. Raises SourceChanged when it was not."""
+        if self.remaining:
+            raise SourceChanged(str(self.path))
+        self._close(None)
+
+    def abort(self, reason: str) -> None:
+        """End before the end; does nothing after it."""
+        self._close(reason)
+
+    def _close(self, reason: str | None) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+            self._ended(Outcome(self.path, self.offset, self.position - self.offset, None, reason))
