@@ -65,7 +65,7 @@ class Command:
     `remembers`: the field of Settings that takes the argument when the server agrees.
     `secret`: refused without TLS when the policy requires TLS. `drops`: the connection is closed at once.
     `algorithm`: the digest that it asks for. `refusal`: the reply that it always gets.
-    `parent`: the verb whose subcommand it is.
+    `parent`: the verb whose subcommand it is. `otherwise`: the code for a subcommand that is not in `subcommands`.
     """
 
     verb: str
@@ -92,6 +92,7 @@ class Command:
     drops: bool = False
     algorithm: str = ""
     subcommands: Mapping[str, Command] | None = None
+    otherwise: int = 501
 
     def __repr__(self) -> str:
         return f"<{self.name}>"

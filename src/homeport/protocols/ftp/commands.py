@@ -417,7 +417,9 @@ COMMANDS = table(
             access=Access.ANYONE,
             subcommands=OPTS_COMMANDS,
         ),
-        Command("SITE", "SITE HELP", "This server's own commands.", "RFC 959", subcommands=SITE_COMMANDS),
+        Command(
+            "SITE", "SITE HELP", "This server's own commands.", "RFC 959", subcommands=SITE_COMMANDS, otherwise=502
+        ),
         Command(
             "HELP",
             "HELP [command]",

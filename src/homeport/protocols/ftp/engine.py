@@ -385,7 +385,7 @@ class FtpEngine:
         """The argument, when nothing stands against the command. Raises Refusal."""
         check_access(self.session, command)
         if command.subcommands is not None:
-            raise Refusal(501, f"Syntax: {command.syntax}.")
+            raise Refusal(command.otherwise, f"Syntax: {command.syntax}.")
         argument = parse(command.shape, self.names.decode_argument(raw), command.syntax)
         check_use(self.session, command, argument)
         return argument

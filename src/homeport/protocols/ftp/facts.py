@@ -66,7 +66,7 @@ class FactLines:
         self._kinds = {kind: _compile(kind, facts, rights) for kind in TYPES}
 
     def line(self, name: str, kind: str, size: int, mtime_ns: int, mode: int, unique: tuple[int, int]) -> str:
-        """One entry without a line end. `kind` is a key of TYPES, `mode` the permission bits, `unique` device and inode."""
+        """One entry without a line end. `kind` is a key of TYPES, `mode` permission bits, `unique` device and inode."""
         template, pick = self._kinds[kind]
         values = (size, format_time(mtime_ns), f"{unique[0]:x}g{unique[1]:x}", mode & 0o777, name)
         return template % (pick(values) if pick else values[-1:])

@@ -39,12 +39,14 @@ class Session:
         self.settings = self._new_settings()
 
     def name_user(self, user: str) -> None:
-        """USER: whoever was logged in is no longer, and what was set for transfers is forgotten."""
+        """USER: whoever was logged in is no longer, and what was set under that login is forgotten."""
+        if self.phase is Phase.LOGGED_IN:
+            kept, self.settings = self.settings, self._new_settings()
+            # These belong to the TLS connection, not to the login: clients send them before USER too (RFC 4217).
+            self.settings.pbsz_done, self.settings.protection = kept.pbsz_done, kept.protection
+            self.names = Names(self.policy.legacy_charset, self.policy.forced_charset)
         self.move(Mark.USER)
         self.user = user
-        kept, self.settings = self.settings, self._new_settings()
-        # These belong to the TLS connection, not to the login: clients send PBSZ and PROT before USER too (RFC 4217).
-        self.settings.pbsz_done, self.settings.protection = kept.pbsz_done, kept.protection
 
     def _new_settings(self) -> Settings:
         # Implicit TLS means everything is private from the start, and PBSZ and PROT only repeat it.
