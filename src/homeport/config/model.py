@@ -223,6 +223,8 @@ class LimitSettings(Section):
     """How long a transfer waits for its data connection."""
     data_timeout_s: Seconds = 120.0
     """A transfer without a single byte for so long is cut; what came is kept."""
+    min_rate_bytes_per_s: Size = 8
+    """A transfer that stays below this for all of data_timeout_s is cut."""
     transfer_threads: Count = 32
     """Threads for transfers and file work in each worker."""
     password_checks: Count = 2
@@ -240,12 +242,16 @@ class LoginSettings(Section):
     """The wait after the first failure; it doubles with each further one."""
     max_delay_s: Seconds = 8.0
     """The longest wait."""
+    attempts_per_connection: Count = 4
+    """So many failures end the connection."""
     failures_before_ban: Count = 10
     """So many failures within the window ban the address."""
     window_s: Seconds = 900.0
     """Failures older than this are forgotten."""
     ban_s: Seconds = 900.0
-    """How long a ban lasts."""
+    """How long a ban lasts; one soon after another lasts twice as long."""
+    max_ban_s: Seconds = 86400.0
+    """The longest ban."""
     never_ban: Annotated[tuple[Network, ...], BeforeValidator(_one_or_many)] = ()
     """Networks that are never banned."""
     password_cache_s: Seconds = 30.0

@@ -83,6 +83,11 @@ class Instance:
         if found.st_mode & 0o022:
             raise InstanceUnusable(str(self.directory), f"others may write in it; run chmod 700 {self.directory}")
 
+    def wait_until_free(self) -> None:
+        """Wait until the server that has this instance is gone."""
+        with open(self.run / "server.lock", "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH)
+
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the instance for one server. Raises AlreadyRunning when another has it."""

@@ -80,8 +80,7 @@ class Master:
             "reload": self._reload,
             "stop": self._stop,
             "account-changed": self._account_changed,
-            "bans-changed": self._bans_changed,
-            "settle": self._settle,
+            "overrides": self._tell_overrides,
         }
 
     async def run(self) -> None:
@@ -251,14 +250,13 @@ class Master:
         answers = await self._ask_all("account-changed", {"account_id": _number(request, "account_id")})
         return {"kicked": sum(answer["kicked"] for answer in answers)}
 
-    async def _bans_changed(self, _: Message) -> Message:
-        return {"workers": len(await self._ask_all("bans-changed"))}
+    async def _tell_overrides(self, _: Message) -> Message:
+        return {"overrides": list(self._overrides)}
 
-    async def _settle(self, _: Message) -> Message:
-        return {"workers": len(await self._ask_all("settle"))}
-
-    async def _stop(self, _: Message) -> Message:
+    async def _stop(self, request: Message) -> Message:
         self._ask_stop()
+        if request.get("now") is True:
+            self._end_asked.set()
         return {"pid": os.getpid()}
 
     async def _reload(self, _: Message) -> Message:

@@ -55,7 +55,7 @@ class App(Protocol):
         ...
 
     async def answer(self, verb: str, arguments: Message) -> Message | None:
-        """One of status, who, kick, account-changed, bans-changed, settle, reload. Raises ControlRefused."""
+        """One of status, who, kick, account-changed, reload. Raises ControlRefused."""
         ...
 
     async def close(self) -> None:

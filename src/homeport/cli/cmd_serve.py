@@ -1,0 +1,106 @@
+"""`homeport serve`: the first run's gifts, then the master."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import click
+
+from homeport.cli import options
+from homeport.cli.terminal import printable, put, put_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from homeport.config.model import Settings
+    from homeport.daemon.certificate import CertificateFacts
+    from homeport.daemon.firstrun import FirstAccount
+    from homeport.daemon.instance import Instance
+    from homeport.daemon.master import Running
+
+
+@click.command(name="serve")
+@options.directory
+@options.overrides
+@options.as_json
+def command(directory: str | None, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Start the server and stay until it is stopped (Ctrl-C, SIGTERM, `homeport stop`).
+
+    The first run makes the instance folder, settings, a self-signed certificate and one account, and shows its
+    password once. A line that begins with "ready" on standard output says that clients can come.
+    """
+    from homeport.config.load import load
+    from homeport.daemon.instance import Instance
+
+    instance = Instance.at(directory)
+    settings = load(instance.directory, overrides)
+    instance.create(settings)
+    with instance.lock():
+        name = _prepare(instance, settings, as_json)
+        _run(instance, settings, overrides, lambda running: _announce(instance, running, name, as_json))
+
+
+def _prepare(instance: Instance, settings: Settings, as_json: bool) -> str:
+    """Make what is missing; the name of an account to show in the commands to paste."""
+    from homeport.cli.new_password import generate
+    from homeport.daemon.firstrun import make_certificate, make_first_account, write_settings_file
+    from homeport.daemon.services import Services
+
+    write_settings_file(instance)
+    if settings.ftp.tls != "off":
+        make_certificate(instance, settings)
+    with Services(instance, settings, "serve") as services:
+        accounts = services.accounts.all()
+        if accounts:
+            return accounts[0].name
+        made = make_first_account(services.accounts, generate())
+    if made is None:
+        return "NAME"
+    _tell_account(made, as_json)  # at once: if the start fails, nobody can tell the password any more
+    return made.name
+
+
+def _tell_account(account: FirstAccount, as_json: bool) -> None:
+    if as_json:
+        put_json({"event": "account", "name": account.name, "password": account.password})
+        return
+    put(f"first run: made the account {printable(account.name)}")
+    put(f"password, shown this once: {account.password}")
+
+
+def _run(
+    instance: Instance, settings: Settings, overrides: tuple[str, ...], announce: Callable[[Running], None]
+) -> None:
+    from homeport.daemon import logs
+    from homeport.daemon.master import Master
+
+    logs.configure(settings.logs.level, "master")
+
+    async def serve() -> None:
+        await Master(instance, settings, overrides, announce).run()
+
+    asyncio.run(serve())
+
+
+def _announce(instance: Instance, running: Running, name: str, as_json: bool) -> None:
+    from homeport.cli.greeting import Greeting
+
+    facts = _facts(instance, running.settings)
+    if as_json:
+        fingerprint = None if facts is None else f"sha256:{facts.key_sha256}"
+        put_json({"event": "ready", "services": running.services, "fingerprint": fingerprint})
+        return
+    certificate = None if facts is None else instance.path(running.settings.tls.certificate)
+    greeting = Greeting(running.services, certificate, facts, name)
+    for line in greeting.lines():
+        put(line)
+    put(greeting.ready_line())
+
+
+def _facts(instance: Instance, settings: Settings) -> CertificateFacts | None:
+    if settings.ftp.tls == "off":
+        return None
+    from homeport.daemon.certificate import facts_of
+
+    return facts_of(instance.path(settings.tls.certificate))

@@ -1,0 +1,77 @@
+"""What `homeport serve` prints for people: addresses, fingerprint, and commands that work when they are pasted."""
+
+from __future__ import annotations
+
+import ipaddress
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from homeport.daemon.certificate import CertificateFacts
+    from homeport.daemon.wire import Message
+
+_EVERYWHERE = {"0.0.0.0": "localhost", "::": "localhost"}  # noqa: S104 - compared, not bound
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """`services` as `status` shows them; `certificate` is None where TLS is off; `name` is the account to show."""
+
+    services: dict[str, Message]
+    certificate: Path | None
+    facts: CertificateFacts | None
+    name: str
+
+    def lines(self) -> list[str]:
+        """Everything but the ready line."""
+        return [*self._addresses(), *self._fingerprints(), *self._commands()]
+
+    def ready_line(self) -> str:
+        """The line that scripts wait for."""
+        return f"ready: {', '.join(f'{name} {_where(service)}' for name, service in self.services.items())}"
+
+    def _addresses(self) -> list[str]:
+        return [f"{name}: {', '.join(service['listen'])}" for name, service in self.services.items()]
+
+    def _fingerprints(self) -> list[str]:
+        if self.facts is None:
+            return ["TLS is off: passwords and files can be read on the way"]
+        return [
+            f"key fingerprint: sha256:{self.facts.key_sha256}",
+            f"certificate fingerprint: sha256:{self.facts.certificate_sha256}",
+        ]
+
+    def _commands(self) -> list[str]:
+        ftp = self.services.get("ftp")
+        if ftp is None or ftp["port"] is None:
+            return []
+        url = f"ftp://{url_host(ftp['host'])}:{ftp['port']}/"
+        name = shlex.quote(self.name)
+        if self.certificate is None:
+            curl, lftp_settings = "curl", "set ftp:ssl-allow false"
+        else:
+            curl = f"curl --cacert {shlex.quote(str(self.certificate))} --ssl-reqd"
+            lftp_settings = (
+                f'set ssl:ca-file "{self.certificate}"; set ftp:ssl-force true; set ftp:ssl-protect-data true'
+            )
+        return [
+            "to upload FILE (curl asks for the password):",
+            f"  {curl} --user {name} -T FILE {url}",
+            "to look around (lftp asks for the password):",
+            f"  lftp -e {shlex.quote(lftp_settings)} -u {name} {url}",
+        ]
+
+
+def url_host(host: str) -> str:
+    """How a client on this machine names the address that a service listens on."""
+    shown = _EVERYWHERE.get(host, host)
+    try:
+        return f"[{shown}]" if ipaddress.ip_address(shown).version == 6 else shown
+    except ValueError:
+        return shown
+
+
+def _where(service: Message) -> str:
+    return ", ".join(service["listen"])

@@ -1,0 +1,56 @@
+"""A click group that imports a verb's module when the verb is used. One rule: `--help` costs no import but click's.
+
+Each verb is one row of a table: its module, and the sentence that the overview shows.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import click
+
+
+class Verb(NamedTuple):
+    """A command: the `module` whose `command` it is, and its one-line `help`."""
+
+    module: str
+    help: str
+
+
+class LazyGroup(click.Group):
+    """`verbs` maps names to rows; the order of the table is the order of the help."""
+
+    def __init__(self, verbs: Mapping[str, Verb], **attributes: object) -> None:
+        super().__init__(**attributes)  # type: ignore[arg-type]  # click's own keywords
+        self._verbs = verbs
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Every verb's name."""
+        return list(self._verbs)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        """Import the verb."""
+        verb = self._verbs.get(cmd_name)
+        if verb is None:
+            return None
+        command: click.Command = importlib.import_module(verb.module).command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, but a mistyped verb gets the nearest ones named."""
+        name = args[0]
+        if name not in self._verbs and not name.startswith("-"):
+            close = difflib.get_close_matches(name, self._verbs, n=3, cutoff=0.5)
+            advice = f"did you mean {' or '.join(close)}?" if close else f"`{ctx.command_path} --help` lists them"
+            raise click.UsageError(f"no command is called {name!r}; {advice}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        """The table, without importing anything."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, verb.help) for name, verb in self._verbs.items()])

@@ -1,0 +1,92 @@
+"""The command `homeport`: the table of verbs, and the one place where errors become words and an exit status."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import click
+
+import homeport
+from homeport.cli.lazy import LazyGroup, Verb
+from homeport.cli.terminal import make_streams_robust, printable, put_json, say
+
+VERBS = {
+    "serve": Verb("homeport.cli.cmd_serve", "Start the server; the first run makes all it needs."),
+    "user": Verb("homeport.cli.cmd_user", "Accounts: add, set, passwd, list, show, enable, disable, remove."),
+    "who": Verb("homeport.cli.cmd_who", "Show who is connected, doing what."),
+    "kick": Verb("homeport.cli.cmd_kick", "End a session, or all sessions of an account."),
+    "status": Verb("homeport.cli.cmd_status", "Show whether the server runs, and where it listens."),
+    "reload": Verb("homeport.cli.cmd_reload", "Make the server read its settings and certificate again."),
+    "stop": Verb("homeport.cli.cmd_stop", "Stop the server; transfers may finish first."),
+    "quota": Verb("homeport.cli.cmd_quota", "Show what accounts use, or count it again."),
+    "ban": Verb("homeport.cli.cmd_ban", "List, add and remove bans."),
+    "config": Verb("homeport.cli.cmd_config", "Check the settings, or show them all."),
+    "doctor": Verb("homeport.cli.cmd_doctor", "Look for what is wrong with this installation, and how to mend it."),
+}
+
+
+class Homeport(LazyGroup):
+    """The root group: runs a verb and turns whatever goes wrong into one sentence and the right exit status."""
+
+    def main(  # type: ignore[override]  # this one never returns a value
+        self, args: Sequence[str] | None = None, prog_name: str | None = None, **_: object
+    ) -> NoReturn:
+        """Run the command line `args` and exit."""
+        make_streams_robust()
+        words = list(sys.argv[1:] if args is None else args)
+        try:
+            status = super().main(words, prog_name or "homeport", standalone_mode=False)
+        except BrokenPipeError:  # whoever read our output has had enough, as `head` does
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(1)
+        except click.exceptions.Exit as error:
+            sys.exit(error.exit_code)
+        except BaseException as error:  # noqa: BLE001 - what is not expected is raised again
+            sys.exit(report(error, as_json="--json" in words))
+        sys.exit(status if isinstance(status, int) else 0)
+
+
+def report(error: BaseException, *, as_json: bool) -> int:
+    """Say what went wrong; the exit status. An error that should not happen is raised again, with its traceback."""
+    from homeport.cli.exit_codes import exit_code, is_expected
+
+    if isinstance(error, click.Abort):
+        error = KeyboardInterrupt()
+    if isinstance(error, click.ClickException):
+        code, kind, text = _usage(error)
+    elif is_expected(error):
+        code, kind, text = exit_code(error), type(error).__name__, str(error) or "interrupted"
+    else:
+        raise error
+    for line in text.splitlines():
+        say(printable(line) if line is not text else f"homeport: {printable(text)}")
+    if as_json:
+        put_json({"error": {"code": int(code), "kind": kind, "message": text}})
+    return int(code)
+
+
+def _usage(error: click.ClickException) -> tuple[int, str, str]:
+    text = error.format_message().rstrip(".")
+    context = getattr(error, "ctx", None)
+    if context is not None and "--help`" not in text:
+        text += f"; see `{context.command_path} --help`"
+    return error.exit_code, "UsageError", text
+
+
+@click.group(
+    cls=Homeport,
+    verbs=VERBS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog="Each command has its own --help. Settings: `homeport config show`.",
+)
+@click.version_option(homeport.__version__, prog_name="homeport", message="%(prog)s %(version)s")
+def cli() -> None:
+    """A multi-user file server and client: private homes, exact quotas, atomic and resumable transfers."""
+
+
+def main() -> NoReturn:
+    """The entry point of the installed command."""
+    cli.main()

@@ -1,0 +1,56 @@
+"""What reaches the terminal. One rule: text that others chose passes `printable`, so no name moves the cursor, changes
+colours, or looks like something else.
+
+Results go to standard output, talk to standard error; `--json` prints one object a line, in ASCII.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+
+
+def printable(text: str) -> str:
+    r"""`text` with everything that does not print escaped: `\x1b`, `\u202e`, bytes that are no UTF-8 as `\udc80`."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def say(text: str) -> None:
+    """A line of talk on standard error."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def put(text: str) -> None:
+    """A line of the result on standard output."""
+    print(text, flush=True)
+
+
+def put_json(value: Mapping[str, object]) -> None:
+    """An object of the result as one line."""
+    put(json.dumps(value, ensure_ascii=True))
+
+
+def put_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Rows in columns as wide as they must be; every cell passes `printable`."""
+    lines = [tuple(head), *(tuple(printable(cell) for cell in row) for row in rows)]
+    widths = [max(map(_width, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = (cell + " " * (width - _width(cell)) for cell, width in zip(line, widths, strict=True))
+        put("  ".join(cells).rstrip())
+
+
+def _width(text: str) -> int:
+    """Cells on a terminal: wide characters take two, combining ones none."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def make_streams_robust() -> None:
+    """A terminal that cannot show a character gets its escape instead of a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")

@@ -1,0 +1,130 @@
+"""Everything that an instance is made of, put together once, for workers and commands alike.
+
+One rule: what nobody asks for is not opened, so that `homeport user list` touches the database alone.
+"""
+
+from __future__ import annotations
+
+import math
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import cached_property
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Self
+
+from homeport.config.model import LoginSettings, Settings
+from homeport.core.accounts import Account, Accounts
+from homeport.core.count import Count
+from homeport.core.durability import Durability, Policy
+from homeport.core.jail import Jail
+from homeport.core.login import Login
+from homeport.core.login_guard import GuardSettings, LoginGuard
+from homeport.core.passwords import PasswordVerifier
+from homeport.core.quota import Ledger, Recount
+from homeport.core.stages import StageFolder
+from homeport.core.state import Database, open_database
+from homeport.daemon.instance import Instance
+
+
+@dataclass(frozen=True)
+class Services:
+    """One process's share of an instance; `role` names the process to people, such as `worker0` or `command`."""
+
+    instance: Instance
+    settings: Settings
+    role: str
+    _opened: ExitStack = field(default_factory=ExitStack, repr=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give back everything that was opened, the last one first."""
+        self._opened.close()
+
+    @cached_property
+    def database(self) -> Database:
+        """The state, migrated to this version. Raises StateUnavailable."""
+        database = open_database(self.instance.database_url(self.settings))
+        self._opened.callback(database.close)
+        return database
+
+    @property
+    def homes(self) -> Path:
+        """The folder of the homes."""
+        return self.instance.path(self.settings.storage.homes)
+
+    @cached_property
+    def accounts(self) -> Accounts:
+        """Who may come in."""
+        return Accounts(self.database, self.homes)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """What they use; it takes part in the leases of all processes from its first change or recount on."""
+        ledger = Ledger(self.database, self.role, self.instance.run)
+        self._opened.callback(ledger.close)
+        return ledger
+
+    @cached_property
+    def stages(self) -> StageFolder:
+        """Unfinished uploads. Raises StorageFailed."""
+        stages = StageFolder(self.instance.path(self.settings.storage.stage))
+        self._opened.callback(stages.close)
+        return stages
+
+    @cached_property
+    def guard(self) -> LoginGuard:
+        """Failed logins and bans."""
+        return LoginGuard(self.database, guard_settings(self.settings.login))
+
+    @cached_property
+    def passwords(self) -> PasswordVerifier:
+        """Checks passwords, a few at once."""
+        return PasswordVerifier(self.settings.limits.password_checks, cache_ttl_s=self.settings.login.password_cache_s)
+
+    @cached_property
+    def durability(self) -> Durability:
+        """When stored bytes last."""
+        return Durability(Policy(self.settings.fsync))
+
+    @cached_property
+    def login(self) -> Login:
+        """The one way in."""
+        return Login(self.accounts, self.passwords, self.guard)
+
+    def recount(self, account: Account) -> Recount:
+        """Count the account's files again and make that the truth. Raises LedgerBusy, HomeUnavailable and the like."""
+        return self.ledger.recount(account.id, lambda: self.count(account))
+
+    def remove(self, account: Account, *, keep_files: bool) -> None:
+        """Forget the account; its unfinished uploads go in any case."""
+        # The next account may get the same number, and must not find this one's bytes.
+        self.stages.expire(account.id, 0.0, math.inf)
+        self.accounts.remove(account.name, keep_files=keep_files)
+
+    def count(self, account: Account) -> Count:
+        """What the account has on the disk, home and stages, counted now. Raises HomeUnavailable and the like."""
+        with Jail(account.home) as jail:
+            return jail.walk_count() + self.stages.count(account.id)
+
+    def count_of(self, account_id: int) -> Count:
+        """As `count`, for the ledger, which knows accounts by number."""
+        return self.count(self.accounts.by_id(account_id))
+
+
+def guard_settings(login: LoginSettings) -> GuardSettings:
+    """The guard's own form of the section `login`."""
+    return GuardSettings(
+        first_delay_s=login.first_delay_s,
+        max_delay_s=login.max_delay_s,
+        failures_before_ban=login.failures_before_ban,
+        window_s=login.window_s,
+        ban_s=login.ban_s,
+        max_ban_s=login.max_ban_s,
+        never_ban=tuple(ip_network(network) for network in login.never_ban),
+    )
