@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from operator import itemgetter
 
+from homeport.protocols.ftp.listed import Listed
 from homeport.protocols.ftp.times import format_time
 
 # In the order in which they are sent and FEAT lists them.
@@ -65,10 +66,11 @@ class FactLines:
     def __init__(self, facts: Collection[str], rights: Collection[str]) -> None:
         self._kinds = {kind: _compile(kind, facts, rights) for kind in TYPES}
 
-    def line(self, name: str, kind: str, size: int, mtime_ns: int, mode: int, unique: tuple[int, int]) -> str:
-        """One entry without a line end. `kind` is a key of TYPES, `mode` permission bits, `unique` device and inode."""
+    def line(self, name: str, kind: str, entry: Listed) -> str:
+        """One entry without a line end; `kind` is a key of TYPES, `name` what stands behind the facts."""
         template, pick = self._kinds[kind]
-        values = (size, format_time(mtime_ns), f"{unique[0]:x}g{unique[1]:x}", mode & 0o777, name)
+        unique = f"{entry.device:x}g{entry.inode:x}"
+        values = (entry.size, format_time(entry.mtime_ns), unique, entry.mode & 0o777, name)
         return template % (pick(values) if pick else values[-1:])
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from homeport.protocols.ftp.listed import Listed
 from homeport.protocols.ftp.times import clamp_seconds, date_of
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -36,10 +37,11 @@ class ListLines:
         self._newest = int(now_s) + 60  # clocks differ a little
         self._oldest = int(now_s) - _RECENT_S
 
-    def line(self, name: str, kind: str, size: int, mtime_ns: int, mode: int, links: int) -> str:
-        """One entry without a line end. `kind` is `file`, `directory`, `link` or `other`; `mode` permission bits."""
-        seconds = clamp_seconds(mtime_ns)
+    def line(self, name: str, kind: str, entry: Listed) -> str:
+        """One entry without a line end; `kind` is `file`, `directory`, `link` or `other`."""
+        seconds = clamp_seconds(entry.mtime_ns)
         day, second = divmod(seconds, _DAY_S)
         head, old = _day_text(day)
         when = head + _CLOCK[second // 60] if self._oldest < seconds <= self._newest else old
-        return f"{_LETTERS[kind]}{_MODES[mode & 0o777]} {links:3d} {self._owner} {size:12d} {when} {name}"
+        mode = _LETTERS[kind] + _MODES[entry.mode & 0o777]
+        return f"{mode} {entry.links:3d} {self._owner} {entry.size:12d} {when} {name}"
