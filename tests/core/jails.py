@@ -1,4 +1,4 @@
-"""What the tests of the jail share: both resolvers, a home with everything hostile in it, and a look at open descriptors."""
+"""What the tests of the jail share: both resolvers, a home beside a secret, and a look at open descriptors."""
 
 from __future__ import annotations
 

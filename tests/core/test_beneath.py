@@ -167,7 +167,7 @@ def test_a_magic_link_of_proc_is_not_followed(resolver: Resolver) -> None:
 
 
 def test_five_thousand_levels_are_refused_or_found_and_nothing_stays_open(resolver: Resolver, root: int) -> None:
-    with pytest.raises(OSError, match=r"too long|No such file"):
+    with pytest.raises(OSError, match="too long"):
         resolver.open(root, ["d"] * 5000, os.O_PATH)
     with pytest.raises(OSError, match=r"No such file"):
         resolver.open(root, ["d"] * 2000, os.O_PATH)

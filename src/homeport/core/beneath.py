@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from homeport.core import openat2
-from homeport.core.paths import name_bytes
+from homeport.core.paths import PATH_MAX_BYTES, name_bytes
 
 LINKS_MAX = 40  # as the kernel
 _DEPTH_MAX = 1024  # descriptors that one walk may hold open
@@ -38,6 +38,8 @@ class WalkingResolver:
         path = name_bytes("/".join(segments)) or b"."
         if b"\0" in path or path.startswith(b"/"):
             raise _os_error(errno.EINVAL)
+        if len(path) > PATH_MAX_BYTES:
+            raise _os_error(errno.ENAMETOOLONG)
         with _Walk(root_fd) as walk:
             return walk.open(path, flags)
 

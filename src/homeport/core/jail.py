@@ -142,22 +142,19 @@ class Jail:
 
     def walk_count(self) -> Count:
         """What everything in the home costs, by one walk through it."""
-        root = self._lookup.root()
-        with self._lookup.errors(VirtualPath()):
-            return count_below(root.fd)
+        with self._lookup.root() as fd, self._lookup.errors(VirtualPath()):
+            return count_below(fd)
 
     def free_bytes(self) -> int:
         """What the home's file system has free for the server, in bytes."""
-        root = self._lookup.root()
-        with self._lookup.errors(VirtualPath()):
-            room = os.fstatvfs(root.fd)
+        with self._lookup.root() as fd, self._lookup.errors(VirtualPath()):
+            room = os.fstatvfs(fd)
             return room.f_bavail * room.f_frsize
 
     def mount(self) -> tuple[int, int]:
         """Which mount the home lies on; renames work within one alone."""
-        root = self._lookup.root()
-        with self._lookup.errors(VirtualPath()):
-            return mount_of(root.fd)
+        with self._lookup.root() as fd, self._lookup.errors(VirtualPath()):
+            return mount_of(fd)
 
     # Changing
 

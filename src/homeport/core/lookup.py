@@ -31,7 +31,7 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _PARENT = os.O_PATH | os.O_DIRECTORY
 
 
-class HeldFolder:
+class _Folder:
     """A descriptor that closes when the last one who uses it lets go, so that its number cannot be reused before."""
 
     def __init__(self, fd: int) -> None:
@@ -47,7 +47,7 @@ class Lookup:
     def __init__(self, root: Path, resolver: Resolver) -> None:
         """Open the home. Raises HomeUnavailable when it is missing, no folder, or not to be entered."""
         try:
-            self._root: HeldFolder | None = HeldFolder(os.open(root, _FOLDER))
+            self._root: _Folder | None = _Folder(os.open(root, _FOLDER))
         except OSError as error:
             raise HomeUnavailable from error
         self._resolver = resolver
@@ -73,12 +73,14 @@ class Lookup:
             found = existing
         return found
 
-    def root(self) -> HeldFolder:
-        """The home's own folder; keep what is returned for as long as its descriptor is used."""
-        root = self._root
-        if root is None:
-            raise HomeUnavailable
-        return root
+    @contextmanager
+    def root(self) -> Iterator[int]:
+        """The descriptor of the home itself, which stays open for as long as the block runs."""
+        root = self._held()
+        try:
+            yield root.fd
+        finally:
+            del root  # a traceback that somebody keeps must not keep the home open
 
     def open(self, path: VirtualPath, flags: int) -> int:
         """A new descriptor of what is at `path`, in whatever Unicode form it is spelled there. Raises OSError."""
@@ -91,8 +93,17 @@ class Lookup:
             return self._resolve(located.segments, flags)
 
     def _resolve(self, segments: tuple[str, ...], flags: int) -> int:
-        root = self.root()  # held until the call is over
-        return self._resolver.open(root.fd, segments, flags)
+        root = self._held()
+        try:
+            return self._resolver.open(root.fd, segments, flags)
+        finally:
+            del root  # as in `root`, on the path that every call takes
+
+    def _held(self) -> _Folder:
+        root = self._root
+        if root is None:
+            raise HomeUnavailable
+        return root
 
     def exists(self, path: VirtualPath) -> bool:
         """Whether something, a link included, is at `path` in exactly this spelling."""
@@ -181,8 +192,7 @@ class Lookup:
 
         What was looked at just before a change is thus what the change replaced or removed, and accounts stay exact.
         """
-        root = self.root()
-        with self._lock, exclusive(root.fd):
+        with self.root() as fd, self._lock, exclusive(fd):
             yield
 
     @contextmanager
@@ -196,7 +206,8 @@ class Lookup:
             raise translate(error, str(path), special) from error
 
     def _vanished(self) -> bool:
-        return os.fstat(self.root().fd).st_nlink == 0
+        with self.root() as fd:
+            return os.fstat(fd).st_nlink == 0
 
 
 def _single(path: VirtualPath) -> str:
