@@ -56,10 +56,11 @@ class SqliteFile:
     def use_write_ahead_log(self) -> None:
         """Let readers and the writer work side by side. The file remembers it, so this changes something only once.
 
-        SQLite's busy timeout does not cover this change, so two processes at their first run try again by hand.
+        SQLite's busy timeout does not cover this change wholly, so two processes at their first run try again by hand.
         """
         connection = self.connect()
         try:
+            connection.execute("PRAGMA busy_timeout = 0")
             for _ in range(_WAL_ATTEMPTS - 1):
                 try:
                     connection.execute("PRAGMA journal_mode = WAL")
@@ -88,7 +89,10 @@ class SqliteFile:
         for suffix in ("", "-wal", "-shm"):
             path = self._path + suffix
             try:
-                if stat.S_IMODE(os.stat(path).st_mode) & ~_OWNER_ONLY:
+                mode = os.stat(path).st_mode
+                if not stat.S_ISREG(mode):
+                    raise StateUnavailable("its path is not a regular file's")
+                if stat.S_IMODE(mode) & ~_OWNER_ONLY:
                     os.chmod(path, _OWNER_ONLY)
             except FileNotFoundError:
                 continue

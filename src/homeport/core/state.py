@@ -7,6 +7,7 @@ RETURNING`, which is atomic. A Database may be shared by threads, never across a
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -87,6 +88,8 @@ class Database:
         with self.write() as connection:
             if _revision(connection) != HEAD:
                 self._migrate(connection)
+            # A read-only database lets every transaction begin, and objects to the first statement that may change it.
+            connection.execute(text("DELETE FROM alembic_version WHERE 1 = 0"))
 
     def _migrate(self, connection: Connection) -> None:
         from homeport.core.migrations.upgrade import upgrade  # Alembic is slow to import and rarely needed
@@ -125,6 +128,11 @@ def open_database(url: str) -> Database:
         database.close()
         raise
     return database
+
+
+def sqlite_url(path: str | os.PathLike[str]) -> str:
+    """The URL of an SQLite file, whatever characters its path has."""
+    return URL.create("sqlite", database=os.path.abspath(path)).render_as_string()
 
 
 def _parsed(url: str) -> URL:

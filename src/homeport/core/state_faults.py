@@ -21,7 +21,7 @@ READ_ONLY = "it is read-only"
 FULL = "the disk is full"
 DISK_FAILED = "the disk failed"
 FORBIDDEN = "the database's user lacks a right"
-NO_ANSWER = "the database server does not answer"
+NO_ANSWER = "the database server does not answer, or refuses the login"
 REFUSED = "the database refused a statement"
 
 _SQLITE = {
@@ -49,8 +49,6 @@ _SQLSTATE = {
     "XX001": DAMAGED,
     "XX002": DAMAGED,
     "08": NO_ANSWER,
-    "28": "the database server refused the login",
-    "3D": "the database server has no such database",
     "57P": NO_ANSWER,
 }
 
