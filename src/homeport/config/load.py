@@ -96,12 +96,8 @@ def _validate(tree: dict[str, Any], problems: list[Problem]) -> Settings:
         try:
             return Settings.model_validate(tree)
         except ValidationError as error:
-            for detail in error.errors(include_url=False, include_input=False):
-                location = tuple(str(part) for part in detail["loc"])
-                known = _known_part(location)
-                problem = _problem(known, location, detail, tree)
-                if problem not in problems:
-                    problems.append(problem)
+            for known, details in _by_key(error).items():
+                problems += [_problem(known, detail, tree) for detail in details]
                 _remove(tree, known)
     return Settings()
 
@@ -126,30 +122,36 @@ def _remove(tree: dict[str, Any], known: tuple[str, ...]) -> None:
         tree.pop(known[0], None)
 
 
-def _problem(
-    known: tuple[str, ...], location: tuple[str, ...], detail: Mapping[str, Any], tree: dict[str, Any]
-) -> Problem:
+def _by_key(error: ValidationError) -> dict[tuple[str, ...], list[Mapping[str, Any]]]:
+    """What to say of each key: what our own checks found, else the first of what pydantic found."""
+    found: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
+    for detail in error.errors(include_url=False, include_input=False):
+        location = tuple(str(part) for part in detail["loc"])
+        found.setdefault(_known_part(location), []).append(detail)
+    own = {known: [d for d in details if d["type"] == "value_error"] for known, details in found.items()}
+    return {known: own[known] or details[:1] for known, details in found.items()}
+
+
+def _problem(known: tuple[str, ...], detail: Mapping[str, Any], tree: dict[str, Any]) -> Problem:
     key = ".".join(known)
     if detail["type"] == "extra_forbidden":
         return Problem(key, "unknown key", nearest(key))
-    if detail["type"] in {"model_type", "model_attributes_type", "dict_type"} and len(location) == 1:
+    if detail["type"] == "model_type":
         return Problem(key, "this is a section", f"write [{key}] and its keys below")
     return Problem(key, _what(key, detail, _at(tree, known)), _advice(detail))
 
 
 def nearest(key: str) -> str:
-    """Advice that names the known key most like `key`."""
+    """Advice that names the known key, or section, most like `key`."""
     known = key_paths()
     last = key.rpartition(".")[2]
     same_last = [path for path in known if path.rpartition(".")[2] == last]
     close = same_last[:1] or difflib.get_close_matches(key, known, n=1, cutoff=0.6)
-    if not close:
-        section = key.partition(".")[0]
-        close = [
-            p for p in known if p.startswith(f"{section}.") and difflib.get_close_matches(last, [p.rpartition(".")[2]])
-        ]
     if close:
         return f"did you mean {close[0]}?"
+    sections = {path.partition(".")[0] for path in known if "." in path}
+    if section := difflib.get_close_matches(key, sections, n=1, cutoff=0.6):
+        return f"did you mean [{section[0]}]?"
     return "`homeport config show` lists all keys"
 
 
@@ -172,12 +174,15 @@ _SENTENCES = {
 }
 
 
+_FRAGMENTS = ("not a ", "too large")  # reasons that need the value in front of them
+
+
 def _what(key: str, detail: Mapping[str, Any], value: object) -> str:
     shown = "the value" if key in _SECRET_KEYS else _shown(value)
     context = {name: str(part) for name, part in detail.get("ctx", {}).items()}
     if detail["type"] == "value_error":
         text = context["error"]
-        return text if text.startswith("'") else f"{shown}: {text}"
+        return f"{shown}: {text}" if text.startswith(_FRAGMENTS) else text
     sentence = _SENTENCES.get(detail["type"])
     if sentence is None:
         return f"{shown}: {detail['msg'][:1].lower()}{detail['msg'][1:]}"

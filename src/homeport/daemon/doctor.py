@@ -1,4 +1,4 @@
-"""`homeport doctor`: looks at everything that usually goes wrong. One rule: no check stops another, and nothing is changed.
+"""`homeport doctor` looks at all that usually goes wrong. One rule: no check stops another, and nothing is changed.
 
 It runs with a broken or missing configuration too: then it looks at what is left of it.
 """

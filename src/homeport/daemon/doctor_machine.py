@@ -130,10 +130,9 @@ def _attributes(who: Patient) -> Iterator[Result]:
 
 
 def _openat2(_: Patient) -> Iterator[Result]:
-    from homeport.core.beneath import best_resolver
+    from homeport.core import openat2
 
-    name = type(best_resolver()).__name__
-    if "openat2" in name.lower() or "kernel" in name.lower():
+    if openat2.available():
         yield well("the kernel keeps paths inside the homes (openat2)")
     else:
         yield warn(
