@@ -7,8 +7,8 @@ come out of `take_output`. A loop that serves a connection does, after every cal
 
 The rules that it keeps:
 - every command gets exactly one final reply, and replies stand in the order of the commands. Two exceptions: ABOR is
-  heard at once in a transfer, whatever waits before it; NOOP, bare STAT and QUIT are heard in a transfer when nothing
-  waits.
+  heard at once in a transfer, whatever waits before it; NOOP, bare STAT and QUIT are heard when the transfer has begun
+  (its 1xx is out) and nothing waits. What was sent along with RETR or STOR in one burst therefore waits for its end.
 - while a request is unanswered the next commands wait, in a bounded space; `wants_data` says when to stop reading.
 - nothing is executed while more than `max_output_bytes` wait to be sent: a peer that reads no replies gets no service.
 - what was said before TLS does not count after it, and bytes that follow AUTH in the clear end the connection.
@@ -54,6 +54,7 @@ class FtpEngine:
         self._work = Work.GREETING
         self._current: tuple[Command, Parsed] | None = None
         self._asides = 0
+        self._begun = False
         self._aborting = False
         self._quitting = False
         self._unknown = 0
@@ -184,6 +185,7 @@ class FtpEngine:
         if not answer.is_final:
             if self._current is None:
                 raise Misuse(f"{code} answers no command")
+            self._begun = True
             self._send(answer)
             return
         self._work = next_work(self._work, Step.ANSWERED)
@@ -203,8 +205,9 @@ class FtpEngine:
         self._pump()
 
     def transfer_started(self) -> None:
-        """The running Request takes long: hear ABOR, NOOP, STAT and QUIT. Data commands do so from the start."""
+        """The running Request takes long: hear ABOR, NOOP, STAT and QUIT. A 1xx does the same for a data command."""
         self._work = next_work(self._work, Step.TRANSFERRING)
+        self._begun = True
         self._pump()
 
     def tls_started(self) -> None:
@@ -259,6 +262,7 @@ class FtpEngine:
         assert self._current is not None
         command, argument = self._current
         self._current = None
+        self._begun = False
         self.settings.forget(command.uses)
         if command.remembers and answer.is_agreement:
             setattr(self.settings, command.remembers, argument)
@@ -315,9 +319,9 @@ class FtpEngine:
             case During.ABORTS:
                 return not self._aborting
             case During.HEARD:
-                return not self._held
+                return self._begun and not self._held
             case During.HEARD_WHEN_BARE:
-                return not self._held and not rest.strip()
+                return self._begun and not self._held and not rest.strip()
             case _:
                 return False
 
