@@ -29,6 +29,7 @@ these classes to its wire codes, and a test proves that the table covers every l
     │   ├── StorageFailed           EIO and the like
     │   ├── LedgerBusy              the quota ledger is being recounted, or another process does not answer
     │   ├── HomeUnavailable         the home folder vanished, is no folder, or cannot be entered
+    │   ├── StageElsewhere          home and stage lie on different file systems: nothing can be put into place
     │   └── StateUnavailable        the database is missing, read-only, damaged, busy, or of a newer version
     ├── LoginError
     │   ├── LoginRefused            wrong name or password, disabled, expired: always the same sentence

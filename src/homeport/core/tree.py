@@ -27,6 +27,11 @@ class _Level:
     identity: tuple[int, int]
     folders: list[str]  # still to be entered
 
+    def give_up(self) -> None:
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
 
 def count_below(fd: int) -> Count:
     """What everything in the folder `fd` costs; what comes or goes meanwhile may be in or not. Raises OSError."""
@@ -77,16 +82,13 @@ class _Descent:
 
     def close(self) -> None:
         for level in self._levels:
-            if level.fd >= 0:
-                os.close(level.fd)
+            level.give_up()
 
     def _enter(self, fd: int) -> Generator[Entry, None, None]:
         level = _Level(fd, _identity(fd), [])
         self._levels.append(level)
         if len(self._levels) > _HELD_MAX:
-            far = self._levels[-_HELD_MAX - 1]
-            os.close(far.fd)
-            far.fd = -1
+            self._levels[-_HELD_MAX - 1].give_up()
         for entry in entries_of(fd):
             if entry.kind is Kind.DIRECTORY:
                 level.folders.append(entry.name)
