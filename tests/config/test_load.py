@@ -88,7 +88,8 @@ PROBLEMS = [
      ["limits.idle_timeout_s: -1: not a duration; write seconds, or a number with a unit such as 90s, 15m, 24h or 7d"]),
     ('[storage]\nstage = "homes/stage"',
      ["storage.stage: unfinished uploads would lie among the homes; name a folder beside them"]),
-    ('[storage]\nfile_mode = "0077"', ["storage.file_mode: with 0077 the server could not use its own files; add 0600"]),
+    ('[storage]\nfile_mode = "0077"',
+     ["storage.file_mode: with 0077 the server could not use its own files; add 0600"]),
     ("workers = ", ["{dir}/homeport.toml is not TOML: Invalid value (at end of document); text values need quotes"]),
     (b"workers = '\xff'", ["{dir}/homeport.toml is not UTF-8 (byte 11); save it as UTF-8"]),
 ]  # fmt: skip

@@ -31,13 +31,18 @@ class Link:
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Message]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
 
-    async def run(self, connection: socket.socket) -> None:
-        """Serve `connection`, which this takes over, until the other side is gone."""
-        reader, self._writer = await asyncio.open_connection(sock=connection, limit=MAX_ANSWER_BYTES)
+    async def open(self, connection: socket.socket) -> None:
+        """Take over `connection`; from now on it can be called and told."""
+        self._reader, self._writer = await asyncio.open_connection(sock=connection, limit=MAX_ANSWER_BYTES)
+
+    async def run(self) -> None:
+        """Listen to the other side until it is gone."""
+        assert self._reader is not None
         try:
-            while line := await reader.readline():
+            while line := await self._reader.readline():
                 self._take(decode(line))
         except (OSError, ValueError) as error:  # BadMessage and overlong lines are ValueErrors
             _log.error("the link to another process broke: %s", error)

@@ -80,9 +80,9 @@ class Worker:
 
     async def run(self, connection: socket.socket) -> int:
         """Work until told to stop or the master is gone; the exit status."""
-        link = asyncio.create_task(self._link.run(connection))
+        await self._link.open(connection)
+        link = asyncio.create_task(self._link.run())
         link.add_done_callback(lambda _: self._end_now())
-        await asyncio.sleep(0)  # the link opens in its task
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._stop.set)
         try:
             return await self._live()

@@ -34,20 +34,24 @@ class WorkerProcess:
     async def start(self) -> Message:
         """Start it and wait until it has bound its ports; what it says of them. Raises StartFailed."""
         ours, theirs = socket.socketpair()
-        with theirs:
-            # -P: a module of the same name in the current folder must not be imported instead.
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-P", "-m", self._module, stdin=theirs.fileno(), stdout=sys.stderr
-            )
         ours.setblocking(False)
-        self._link_task = asyncio.get_running_loop().create_task(self._run_link(ours))
+        await self._link.open(ours)
+        self._link_task = asyncio.get_running_loop().create_task(self._run_link())
+        with theirs:
+            try:
+                # -P: a module of the same name in the current folder must not be imported instead.
+                self._process = await asyncio.create_subprocess_exec(
+                    sys.executable, "-P", "-m", self._module, stdin=theirs.fileno(), stdout=sys.stderr
+                )
+            except OSError as error:
+                raise StartFailed(f"no process can be started: {error.strerror}") from error
         try:
             return await asyncio.wait_for(asyncio.shield(self._bound), START_TIMEOUT_S)
         except TimeoutError:
             raise StartFailed(f"a worker was not ready within {START_TIMEOUT_S:g} s") from None
 
-    async def _run_link(self, connection: socket.socket) -> None:
-        await self._link.run(connection)
+    async def _run_link(self) -> None:
+        await self._link.run()
         self.ready = False
         if not self._bound.done():
             self._bound.set_exception(StartFailed("a worker ended before it was ready; its log says more"))
@@ -76,9 +80,10 @@ class WorkerProcess:
 
     async def wait(self) -> int:
         """Wait for its end; the exit status. A worker that closed its link and lingers is killed."""
-        assert self._process is not None
         assert self._link_task is not None
         await self._link_task
+        if self._process is None:
+            return -1
         try:
             return await asyncio.wait_for(self._process.wait(), _KILL_AFTER_S)
         except TimeoutError:
