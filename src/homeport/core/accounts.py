@@ -26,6 +26,8 @@ from homeport.core.removal import remove_tree
 from homeport.core.rights import Rights
 from homeport.core.state import Database
 
+__all__ = ["Account", "AccountFields", "AccountLimits", "Accounts", "Credentials"]
+
 _TABLE = schema.accounts
 _HOME_MODE = 0o700
 _OCCUPIED = "files of an earlier account are in its home; choose that folder as its home to take them over"
