@@ -144,11 +144,12 @@ class Mover:
 
 
 class SendFile:
-    """A file as it is, by the kernel, without a copy. `source` is a Download."""
+    """A file as it is, by the kernel, without a copy. `source` is a Download; `finish` is called when all is sent."""
 
-    def __init__(self, connection: DataConnection, source: FileSource) -> None:
+    def __init__(self, connection: DataConnection, source: FileSource, finish: Callable[[], None]) -> None:
         self._connection = connection
         self._source = source
+        self._finish = finish
         self._fd = source.fileno()
 
     def move(self, most: int) -> int:
@@ -159,17 +160,15 @@ class SendFile:
             self._source.advance(sent)  # raises SourceChanged for 0: the file has been cut
             return sent
         self._connection.end(must_arrive=True)
+        self._finish()
         return 0
 
 
 class FileSource(Protocol):
     """What SendFile needs of core's Download."""
 
-    @property
-    def size(self) -> int: ...
-
-    @property
-    def position(self) -> int: ...
+    size: int
+    position: int
 
     def fileno(self) -> int: ...
 
@@ -179,11 +178,15 @@ class FileSource(Protocol):
 
 
 class SendBlocks:
-    """Whatever `blocks` makes: a listing, a private file, a file in ASCII or compressed. Constant memory."""
+    """Whatever `blocks` makes: a listing, a private file, a file in ASCII or compressed. Constant memory.
 
-    def __init__(self, connection: DataConnection, blocks: Iterator[bytes]) -> None:
+    `finish` is called when all is sent.
+    """
+
+    def __init__(self, connection: DataConnection, blocks: Iterator[bytes], finish: Callable[[], None]) -> None:
         self._connection = connection
         self._blocks = blocks
+        self._finish = finish
         self._rest = memoryview(b"")
 
     def move(self, most: int) -> int:
@@ -192,6 +195,7 @@ class SendBlocks:
             block = next(self._blocks, None)
             if block is None:
                 self._connection.end(must_arrive=True)
+                self._finish()
                 return 0
             self._rest = memoryview(block)
         sent = self._connection.send(self._rest[:most] if len(self._rest) > most else self._rest)

@@ -1,0 +1,194 @@
+"""LIST, NLST, MLSD, MLST and STAT of a path: folders as lines, in blocks, at the reader's pace.
+
+The one rule: constant memory, whatever the folder's size. Blocks are made in a thread when the socket has room for
+them, and a pattern is matched against the names of one folder alone, in linear time.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import itertools
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from homeport.core.entries import Entry, Kind
+from homeport.core.errors import NotADirectory, NotFound
+from homeport.core.home import Home
+from homeport.core.paths import VirtualPath
+from homeport.protocols.ftp.arguments import Listing
+from homeport.protocols.ftp.events import Request
+from homeport.protocols.ftp.facts import FactLines
+from homeport.protocols.ftp.listing import ListLines
+from homeport.servers.ftp.arguments import argument_of, optional_text_of
+from homeport.servers.ftp.flows import deflated
+from homeport.servers.ftp.pump import SendBlocks
+from homeport.servers.ftp.session import FtpSession
+from homeport.servers.ftp.transfer import Transfer
+
+_LINES_A_BLOCK = 512  # some 40 KiB
+_FIRST_LINES = 64  # a reader who waits sees something soon
+_MAGIC = re.compile(r"[*?[]")
+LineOf = Callable[[Entry], str]
+Encode = Callable[[list[str]], bytes]
+
+
+async def list_folder(session: FtpSession, request: Request) -> None:
+    """LIST. The options that clients send (`-a`, `-la`) change nothing: all names are shown, in the long form."""
+    wanted = argument_of(request, Listing)
+    view = _View(session.home, session.path(wanted.path), _long_line(session))
+    await _send(session, view.path, _Blocks(view.lines(), session.engine.names.encode_lines))
+
+
+async def list_names(session: FtpSession, request: Request) -> None:
+    """NLST: names that can be used as they are in the next command (RFC 1123 section 4.1.2.7)."""
+    wanted = argument_of(request, Listing)
+    view = _View(session.home, session.path(wanted.path), lambda entry: entry.name)
+    await _send(session, view.path, _Blocks(_names(view, wanted.path), session.engine.names.encode_lines))
+
+
+async def list_facts(session: FtpSession, request: Request) -> None:
+    """MLSD (RFC 3659 section 7)."""
+    path = session.path(optional_text_of(request))
+    view = _View(session.home, path, _fact_line(session), folders_only=True)
+    await _send(session, path, _Blocks(view.lines(), session.engine.names.encode_lines))
+
+
+async def show_facts(session: FtpSession, request: Request) -> None:
+    """MLST: one line, which names the file by its whole path."""
+    path = session.path(optional_text_of(request))
+    entry = await session.call(session.home.stat, path)
+    line = _fact_line(session)(entry._replace(name=str(path)))
+    session.reply(250, ("Facts:", line, "End"))
+
+
+async def list_here(session: FtpSession, request: Request) -> None:
+    """STAT of a path: a listing on the control connection, whose lines are indented and so never look like a reply."""
+    path = session.path(argument_of(request, Listing).path)
+    view = _View(session.home, path, _long_line(session))
+    encode = session.engine.names.encode_lines
+    blocks = _Blocks(view.lines(), lambda lines: encode([f" {line}" for line in lines]))
+    try:
+        first = await session.call(next, blocks, b"")
+        session.write(encode([f"213-Status of {path}:"]))
+        block = first
+        while block:
+            session.write(block)
+            if not await session.drained():
+                return
+            block = await session.call(next, blocks, b"")
+    finally:
+        blocks.close()
+    session.reply(213, "End")
+
+
+async def _send(session: FtpSession, path: VirtualPath, blocks: _Blocks) -> None:
+    session.require_endpoint()
+    try:
+        first = await session.call(next, blocks, b"")  # a missing folder is 550, and not an empty listing after 150
+        async with Transfer(session, f"Listing {path}") as transfer:
+            connection = await transfer.connect(f"Here comes the listing of {path}.")
+            whole = deflated(itertools.chain((first,), blocks), session.settings)
+            await transfer.pump(SendBlocks(connection, whole, lambda: None))
+    finally:
+        blocks.close()
+    session.reply(226, f"{blocks.count} entries.")
+
+
+class _Blocks:
+    """Lines, encoded block by block in whatever thread asks for the next one. `count` is how many lines so far."""
+
+    def __init__(self, lines: Iterator[str], encode: Encode) -> None:
+        self.count = 0
+        self._lines = lines
+        self._encode = encode
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        lines = list(itertools.islice(self._lines, _LINES_A_BLOCK if self.count else _FIRST_LINES))
+        if not lines:
+            raise StopIteration
+        self.count += len(lines)
+        return self._encode(lines)
+
+    def close(self) -> None:
+        """Close the folder, wherever the reading stands. Nobody may be in `next`."""
+        close: Callable[[], None] | None = getattr(self._lines, "close", None)
+        if close is not None:
+            close()
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """What a listing of `path` shows: a folder's entries, one file, or the entries that a pattern fits."""
+
+    home: Home
+    path: VirtualPath
+    line_of: LineOf
+    folders_only: bool = False
+
+    def lines(self) -> Iterator[str]:
+        """The lines; nothing is opened before the first one is asked for. Blocks."""
+        with self._entries() as entries:
+            yield from map(self.line_of, entries)
+
+    def is_folder(self) -> bool:
+        """Whether a whole folder is meant. Blocks."""
+        try:
+            return self.home.stat(self.path).kind is Kind.DIRECTORY
+        except NotFound:
+            return False  # `lines` finds out whether it is a pattern
+
+    @contextmanager
+    def _entries(self) -> Iterator[Iterable[Entry]]:
+        try:
+            entry = self.home.stat(self.path)
+        except NotFound:
+            if self.folders_only or not _MAGIC.search(self.path.name):
+                raise
+            fits = re.compile(fnmatch.translate(self.path.name)).match
+            with self.home.list(self.path.parent) as entries:
+                yield (entry for entry in entries if fits(entry.name))
+            return
+        if entry.kind is Kind.DIRECTORY:
+            with self.home.list(self.path) as entries:
+                yield entries
+        elif self.folders_only:
+            raise NotADirectory(str(self.path))
+        else:
+            yield (entry,)
+
+
+def _names(view: _View, text: str | None) -> Iterator[str]:
+    """Names as NLST with the argument `text` sends them: such as `a/b` for `NLST a` and for `NLST a/*`. Blocks."""
+    if view.is_folder():
+        before = "" if text is None else text.rstrip("/") + "/"
+        with view.home.names(view.path) as names:  # cheaper than entries
+            yield from (before + name for name in names)
+    else:
+        before = "" if text is None else text[: text.rfind("/") + 1]
+        yield from (before + name for name in view.lines())
+
+
+def _long_line(session: FtpSession) -> LineOf:
+    assert session.account is not None
+    line = ListLines(session.account.name, time.time()).line
+    return lambda entry: line(entry.name, entry.kind.value, entry)
+
+
+def _fact_line(session: FtpSession) -> LineOf:
+    assert session.account is not None
+    line = FactLines(session.settings.facts, session.account.rights.names()).line
+    return lambda entry: line(entry.name, entry.kind.value, entry)
+
+
+HANDLERS = {
+    "LIST": list_folder,
+    "NLST": list_names,
+    "MLSD": list_facts,
+    "MLST": show_facts,
+}

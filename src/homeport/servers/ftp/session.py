@@ -1,0 +1,140 @@
+"""One client as the handlers see it: who it is, where it stands, and the way to answer it.
+
+The one rule: handlers reach the disk through `call` alone, which runs in a thread, and the client through `reply`.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
+
+from homeport.core.paths import ROOT, VirtualPath
+from homeport.servers.ftp.addresses import Ip
+from homeport.servers.ftp.errors import Refused
+
+if TYPE_CHECKING:
+    from homeport.core.accounts import Account
+    from homeport.core.home import Home
+    from homeport.protocols.ftp.engine import FtpEngine
+    from homeport.protocols.ftp.settings import Settings
+    from homeport.servers.ftp.endpoints import Endpoint
+    from homeport.servers.ftp.front import Front
+    from homeport.servers.ftp.pump import Bucket
+    from homeport.servers.ftp.transfer import Transfer
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Wire(Protocol):
+    """The control connection under a session."""
+
+    def flush(self) -> None:
+        """Send what the engine has to say, unless more is about to follow."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Send `data`, a piece of a reply, behind what the engine has to say."""
+        ...
+
+    async def drained(self) -> bool:
+        """Wait until the client has read most of what was sent; False when it has gone."""
+        ...
+
+
+class FtpSession:
+    """`peer` and `local` are None for a Unix socket. `home` and `account` are set while somebody is logged in."""
+
+    def __init__(self, front: Front, engine: FtpEngine, wire: Wire, local: Ip | None, peer: Ip | None) -> None:
+        self.front = front
+        self.engine = engine
+        self.local = local
+        self.peer = peer
+        self.record: Any = None
+        self.account: Account | None = None
+        self.folder: VirtualPath = ROOT
+        self.endpoint: Endpoint | None = None
+        self.transfer: Transfer | None = None
+        self.tls_context: ssl.SSLContext | None = None
+        self.idle_s = front.settings.times.idle_s
+        self._home: Home | None = None
+        self._wire = wire
+
+    @property
+    def home(self) -> Home:
+        """The account's home. Raises Refused when nobody is logged in (any more)."""
+        if self._home is None:
+            raise Refused(530, "Log in with USER and PASS.")
+        return self._home
+
+    @property
+    def settings(self) -> Settings:
+        """The parameters of the coming transfer."""
+        return self.engine.settings
+
+    @property
+    def peer_name(self) -> str:
+        """The client's address for logs and guards; `unix` where it has none."""
+        return "unix" if self.peer is None else str(self.peer)
+
+    def enter(self, account: Account, home: Home) -> None:
+        """Somebody has logged in."""
+        self.account, self._home = account, home
+        self.folder = ROOT
+
+    def leave(self) -> Home | None:
+        """Nobody is logged in any more; the home, which the caller closes."""
+        home, self._home, self.account = self._home, None, None
+        self.folder = ROOT
+        self.drop_endpoint()
+        return home
+
+    def path(self, text: str | None) -> VirtualPath:
+        """What `text` names from the current folder; the folder itself for None. Raises InvalidPath."""
+        return self.folder if text is None else self.folder.join(text)
+
+    def reply(self, code: int, text: str | Sequence[str]) -> None:
+        """Answer the running command."""
+        self.engine.reply(code, text)
+        self._wire.flush()
+
+    def reply_aside(self, code: int, text: str | Sequence[str]) -> None:
+        """Answer a command that came during a transfer."""
+        self.engine.reply_aside(code, text)
+        self._wire.flush()
+
+    def write(self, data: bytes) -> None:
+        """Send a piece of a reply that is too long to be held in memory; `reply` then sends the last line."""
+        self._wire.write(data)
+
+    async def drained(self) -> bool:
+        """Wait until the client has read most of what was sent; False when it has gone."""
+        return await self._wire.drained()
+
+    async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a call of the core, which may block, in a thread."""
+        return await self.front.files.run(function, *args, **kwargs)
+
+    def bucket(self, *, upload: bool) -> Bucket | None:
+        """The rate limit of the account's uploads or downloads, shared by its sessions; None where it has none."""
+        assert self.account is not None
+        limits = self.account.limits
+        rate = limits.upload_bytes_per_s if upload else limits.download_bytes_per_s
+        return None if rate is None else self.front.bucket(self.account.id, rate, upload=upload)
+
+    def require_endpoint(self) -> None:
+        """Refuse a transfer before anything is opened for it when it has no way to the client (425)."""
+        if self.endpoint is None:
+            raise Refused(425, "Send PASV, EPSV, PORT or EPRT first.")
+
+    def take_endpoint(self) -> Endpoint | None:
+        """The way to the next data connection, for one use."""
+        endpoint, self.endpoint = self.endpoint, None
+        return endpoint
+
+    def drop_endpoint(self) -> None:
+        """Forget PASV, PORT and the like."""
+        endpoint = self.take_endpoint()
+        if endpoint is not None:
+            endpoint.close()

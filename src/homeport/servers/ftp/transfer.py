@@ -1,0 +1,153 @@
+"""One transfer from its 150 to its end: gets the data connection, runs the pump, keeps the deadlines, can be stopped.
+
+The one rule: whatever ends it, the data connection is closed, no thread works on it any more, and the handler learns
+what happened as one exception: DataRefused, DataLost, a core error, or Stopped.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from homeport.protocols.ftp.settings import Protection
+from homeport.servers.ftp.data import DataConnection, DataError, DataLost, DataRefused, close_when_heard
+from homeport.servers.ftp.pump import Bucket, Flow, Handshake, Meter, Mover, Wants
+from homeport.servers.readiness import Side, Waits, Woken
+
+if TYPE_CHECKING:
+    from homeport.servers.ftp.session import FtpSession
+
+
+class Stopped(Exception):
+    """Somebody stopped the transfer; the text says who and why."""
+
+
+class Transfer:
+    """What a session transfers now. Made by a handler, used in one `async with`."""
+
+    def __init__(self, session: FtpSession, what: str, bucket: Bucket | None = None) -> None:
+        self.what = what  # such as "Sending /a/b"
+        self.meter = Meter()
+        self._session = session
+        self._bucket = bucket
+        self._waits = Waits()
+        self._connection: DataConnection | None = None
+        self._mover: Mover | None = None
+        self._stopped: str | None = None
+        self._ended_well = False
+
+    async def __aenter__(self) -> Transfer:
+        self._session.transfer = self
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._session.transfer = None
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        if self._ended_well and connection.is_private:
+            close_when_heard(connection, self._session.front.deadlines, self._session.front.settings.times.linger_s)
+        else:
+            connection.close()
+
+    def stop(self, reason: str) -> None:
+        """End it soon, from the loop; the handler gets Stopped with `reason`."""
+        if self._stopped is None:
+            self._stopped = reason
+        if self._mover is not None:
+            self._mover.stopped = True
+        self._waits.interrupt()
+        if self._connection is not None:
+            self._connection.interrupt()
+
+    def check(self) -> None:
+        """Raise Stopped when it was stopped. In every thread; to be asked before an upload is put in place."""
+        if self._stopped is not None:
+            raise Stopped(self._stopped)
+
+    async def connect(self, announcement: str) -> DataConnection:
+        """Say 150 and get the data connection, with TLS where PROT P says so. Raises DataRefused, Stopped."""
+        session = self._session
+        endpoint = session.take_endpoint()
+        assert endpoint is not None, "handlers ask require_endpoint first"
+        try:
+            session.reply(150, announcement)
+            settings = session.front.settings
+            try:
+                found = await endpoint.connect(self._waits)
+            except DataRefused:
+                self.check()
+                raise
+        finally:
+            endpoint.close()
+        connection = DataConnection(found, require_close_notify=settings.require_close_notify)
+        self._connection = connection
+        self.check()
+        if session.settings.protection is Protection.PRIVATE:
+            await self._secure(connection)
+        return connection
+
+    async def pump(self, flow: Flow) -> None:
+        """Run `flow` to its end. Raises what it raises, DataLost when it stalls, Stopped."""
+        await self._pump(flow, self._session.front.settings.times.data_s, self._bucket)
+        self._ended_well = True
+
+    async def _secure(self, connection: DataConnection) -> None:
+        front = self._session.front
+        if self._session.tls_context is None:
+            raise DataRefused("There is no TLS session that the data connection could belong to.", 522)
+        connection.start_tls(self._session.tls_context)
+        try:
+            await self._pump(Handshake(connection), front.settings.times.handshake_s, None)
+        except DataLost as error:
+            raise DataRefused("The TLS handshake of the data connection did not end in time.") from error
+        if front.settings.data_tls_resumption == "require" and not connection.resumed:
+            raise DataRefused("The data connection must resume the TLS session of the control connection.", 522)
+
+    async def _pump(self, flow: Flow, patience_s: float, bucket: Bucket | None) -> None:
+        assert self._connection is not None
+        front = self._session.front
+        mover = self._mover = Mover(self._connection, flow, self.meter, front.files, bucket=bucket)
+        pace = _Pace(self.meter, patience_s, 0 if bucket else front.settings.min_rate_bytes_per_s)
+        while True:
+            self.check()
+            try:
+                wants = await front.files.run(mover.step)
+            except DataError:
+                self.check()  # a connection that was interrupted looks lost
+                raise
+            self.check()
+            if wants is Wants.DONE:
+                return
+            await self._wait(wants, mover.pause_s, patience_s)
+            pace.check()
+
+    async def _wait(self, wants: Wants, pause_s: float, patience_s: float) -> None:
+        assert self._connection is not None
+        if wants is Wants.TURN:
+            return
+        if wants is Wants.PAUSE:
+            await self._waits.pause(pause_s)
+            return
+        side = Side.READ if wants is Wants.READ else Side.WRITE
+        if await self._waits.ready(self._connection.fd, side, patience_s) is Woken.LATE:
+            raise DataLost(f"Not a byte came or went for {patience_s:.0f} s.")
+
+
+class _Pace:
+    """Whether a transfer creeps: fewer bytes than `least_bytes_per_s` over a whole window of `window_s`."""
+
+    def __init__(self, meter: Meter, window_s: float, least_bytes_per_s: int) -> None:
+        self._meter = meter
+        self._window_s = window_s
+        self._least = least_bytes_per_s * window_s
+        self._window_from = time.monotonic()
+        self._bytes_then = meter.bytes
+
+    def check(self) -> None:
+        now = time.monotonic()
+        if now - self._window_from < self._window_s:
+            return
+        if self._meter.bytes - self._bytes_then < self._least:
+            raise DataLost(f"Fewer than {self._least:.0f} bytes in {self._window_s:.0f} s are too slow.")
+        self._window_from, self._bytes_then = now, self._meter.bytes
