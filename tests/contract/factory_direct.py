@@ -58,7 +58,7 @@ def serve(house: House) -> Iterator[Connect]:
     """Nothing to start: a session is a `Home`."""
 
     def connect(account: str, password: str) -> HomeUnderTest:
-        return DirectClient(Home(house.accounts.get(account), house.services, None))  # type: ignore[arg-type]
+        return DirectClient(house.open_home(account))
 
     yield connect
 

@@ -19,7 +19,7 @@ from homeport.core.accounts import Accounts
 from homeport.core.count import Count
 from homeport.core.digests import DigestStore
 from homeport.core.durability import Durability, Policy
-from homeport.core.home import HomeServices, Modes
+from homeport.core.home import Home, HomeServices, Modes
 from homeport.core.jail import Jail
 from homeport.core.passwords import HashCost
 from homeport.core.quota import Ledger
@@ -41,8 +41,8 @@ class House:
 
     @classmethod
     @contextmanager
-    def built(cls, root: Path) -> Iterator[House]:
-        """A house on the folder `root`."""
+    def built(cls, root: Path, policy: Policy = Policy.NEVER) -> Iterator[House]:
+        """A house on the folder `root`; files are made lasting as `policy` says."""
         with ExitStack() as cleanup:
             database = open_database(f"sqlite:///{root / 'state.db'}")
             cleanup.callback(database.close)
@@ -55,7 +55,7 @@ class House:
                 stages=cleanup.enter_context(StageFolder(root / "stage")),
                 digests=DigestStore(database),
                 audit=None,  # type: ignore[arg-type]
-                durability=Durability(Policy.NEVER),
+                durability=Durability(policy),
                 modes=Modes(),
                 clock=lambda: 0.0,
             )
@@ -76,6 +76,10 @@ class House:
         client = self.connector(name, PASSWORD)
         self._clients.append(client)
         return client
+
+    def open_home(self, name: str) -> Home:
+        """A session's view of the account's home, without a protocol."""
+        return Home(self.accounts.get(name), self.services, None)  # type: ignore[arg-type]
 
     def close_clients(self) -> None:
         """End all sessions that have not ended."""

@@ -34,7 +34,7 @@ from homeport.core.errors import (
     RightMissing,
 )
 from homeport.core.jail import Jail
-from homeport.core.paths import VirtualPath
+from homeport.core.paths import NAME_MAX_BYTES, VirtualPath, name_bytes
 from homeport.core.quota import Ledger, Usage
 from homeport.core.rights import Rights
 from homeport.core.stages import StageFolder
@@ -297,9 +297,10 @@ class Home:
     def unique_name(self, path: VirtualPath) -> VirtualPath:
         """`path`, or one resembling it, where nothing is and nothing is coming: for `begin_upload(..., new=True)`."""
         self._require(Rights.WRITE, path)
-        for attempt in range(_UNIQUE_TRIES):
-            name = f"{path.name}.{secrets.token_hex(4)}" if attempt or path.is_root else path.name
-            candidate = path.parent.child(name.removeprefix("."))
+        if not path.is_root and not self._is_taken(path):
+            return path
+        for _ in range(_UNIQUE_TRIES):
+            candidate = path.parent.child(_unique(path.name))
             if not self._is_taken(candidate):
                 return candidate
         raise AlreadyExists(str(path))
@@ -360,6 +361,14 @@ class Home:
 
     def _ended(self, deed: str, outcome: Outcome) -> None:
         """A transfer has ended."""
+
+
+def _unique(name: str) -> str:
+    """`name` with something added that nobody guesses, cut to what a disk takes."""
+    token = secrets.token_hex(4)
+    while len(name_bytes(name)) > NAME_MAX_BYTES - len(token) - 1:
+        name = name[:-1]
+    return f"{name}.{token}" if name else token
 
 
 def _require_file(entry: Entry, path: VirtualPath) -> None:

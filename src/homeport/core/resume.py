@@ -35,11 +35,6 @@ class Present:
     whole: int | None
     stage: int | None
 
-    @property
-    def resume_size(self) -> int | None:
-        """From where a client should go on: the whole file's end, else the stage's."""
-        return self.stage if self.whole is None else self.whole
-
 
 def start_of(path: str, present: Present, *, offset: int | None, append: bool) -> Start:
     """Where an upload of `path` starts that asked for `offset` bytes in, or to `append`.

@@ -86,7 +86,7 @@ Ended = Callable[[Outcome], None]
 class Upload:
     """One upload under way. Leaving its `with` block without `commit` keeps what came, to be continued.
 
-    `offset` is how many bytes were there when it began, `size` how many are there now.
+    `offset` is how many bytes were there when it began, `moved` how many came since, `size` how many are there now.
     """
 
     def __init__(self, path: VirtualPath, stage: Stage, bill: Bill, works: Works, ended: Ended) -> None:
@@ -102,6 +102,7 @@ class Upload:
         self._lock = threading.RLock()
         self._hash = hashlib.sha256()
         self.offset = self.size = update_from(self._hash, stage.fd)
+        self.moved = 0
         self._refusal: QuotaExceeded | None = None
         self._replacing: Entry | None = None
         self._worthless = False
@@ -146,9 +147,7 @@ class Upload:
             self._compare(digest, expected_size, expected_sha256)
             self._make_lasting(digest)
             replaced, failure = self._install()
-            self._close(
-                Outcome(self.path, self.offset, self.size - self.offset, digest, str(failure) if failure else None)
-            )
+            self._close(Outcome(self.path, self.offset, self.moved, digest, str(failure) if failure else None))
             if failure:
                 raise failure
             return Stored(self.size, digest, replaced)
@@ -167,7 +166,7 @@ class Upload:
             except HomeportError as error:
                 _log.warning("account %d: a stage could not be set right: %s", self._works.account_id, error)
             finally:
-                self._close(Outcome(self.path, self.offset, self.size - self.offset, None, reason))
+                self._close(Outcome(self.path, self.offset, self.moved, None, reason))
 
     def give_way(self, error: QuotaExceeded) -> None:
         """Give back all room for an older upload; every later call raises `error`. See `Arbiter`."""
@@ -194,6 +193,7 @@ class Upload:
                     self.size += self._pour(view[self.size - start :])
             finally:
                 written = view[: self.size - start]
+                self.moved += len(written)
                 if len(written) < len(view):
                     self._bill.refund(len(view) - len(written))
                 self._hash.update(written)
@@ -291,8 +291,11 @@ class Upload:
     def _close(self, outcome: Outcome) -> None:
         self._closed = True
         self._works.arbiter.leave(self._works.account_id, self)
-        self._bill.release()
         self._stage.close()
+        try:
+            self._bill.release()
+        except HomeportError as error:
+            _log.warning("account %d: a reservation could not be given back: %s", self._works.account_id, error)
         self._ended(outcome)
 
 
