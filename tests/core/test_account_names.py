@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
 
 from homeport.core.account_names import clean_name, name_key
@@ -71,3 +73,24 @@ def test_a_name_whose_key_is_longer_than_a_name_is_refused() -> None:
     """U+FDFA is one letter that stands for four words."""
     with pytest.raises(ValueError, match=r"^a name has at most 64 characters$"):
         name_key("\ufdfa" * 4)
+
+
+def test_a_letter_that_stands_for_words_is_refused_for_its_spaces() -> None:
+    with pytest.raises(ValueError, match=f"^{CHARACTERS}$"):
+        name_key("\ufdfa")
+
+
+def test_every_letter_with_another_form_is_a_name_that_is_its_own_twin_or_no_name() -> None:
+    letters = [chr(code) for code in range(0x110000) if chr(code).isalpha()]
+    changing = [letter for letter in letters if unicodedata.normalize("NFKC", letter).casefold() != letter]
+    names = 0
+    for letter in changing:
+        try:
+            key = name_key("a" + letter)
+        except ValueError:
+            continue
+        names += 1
+        assert key.isprintable(), hex(ord(letter))
+        assert not set(key) & set(" /\\%'\""), hex(ord(letter))
+        assert unicodedata.normalize("NFKC", key.casefold()) == key, hex(ord(letter))
+    assert names > 4000

@@ -9,6 +9,7 @@ import unicodedata
 
 MAX_NAME_LENGTH = 64
 _MAX_NAME_BYTES = 255  # a home is a folder of this name
+_CHARACTERS = "a name has letters, digits, dot, underscore, dash and @ only"
 _PLAIN = frozenset("0123456789._-@")
 _INVISIBLE = frozenset("\u115f\u1160\u3164\uffa0")  # Hangul fillers: letters to Unicode, nothing to the eye
 
@@ -21,6 +22,8 @@ def name_key(name: str) -> str:
     key = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", clean_name(name)).casefold())
     if len(key) > MAX_NAME_LENGTH:
         raise ValueError(f"a name has at most {MAX_NAME_LENGTH} characters")
+    if not all(_may_be_in(character) or unicodedata.category(character).startswith("M") for character in key):
+        raise ValueError(_CHARACTERS)  # a ligature of words that has a space in it
     return key
 
 
@@ -31,12 +34,12 @@ def clean_name(name: str) -> str:
     name = unicodedata.normalize("NFC", name)
     if name[0] in ".-":
         raise ValueError("a name begins with no dot and no dash")
-    if not all(character in _PLAIN or _is_letter(character) for character in name):
-        raise ValueError("a name has letters, digits, dot, underscore, dash and @ only")
+    if not all(_may_be_in(character) for character in name):
+        raise ValueError(_CHARACTERS)
     if len(name.encode()) > _MAX_NAME_BYTES:
         raise ValueError(f"a name has at most {_MAX_NAME_BYTES} bytes in UTF-8")
     return name
 
 
-def _is_letter(character: str) -> bool:
-    return character.isalpha() and character not in _INVISIBLE
+def _may_be_in(character: str) -> bool:
+    return character in _PLAIN or (character.isalpha() and character not in _INVISIBLE)
