@@ -206,13 +206,13 @@ def _open_locked(folder: int, name: str) -> tuple[int | None, bool]:
             if fd is None:
                 continue
             try:
-                locked = try_exclusive(fd)
-                if locked and _is_called(folder, name, fd):
-                    kept, fd = fd, None
-                    return kept, created
-            finally:
-                if fd is not None:
-                    os.close(fd)
+                locked, called = try_exclusive(fd), _is_called(folder, name, fd)
+            except OSError:
+                os.close(fd)
+                raise
+            if locked and called:
+                return fd, created
+            os.close(fd)
             if not locked:
                 break
     return None, False
