@@ -87,10 +87,10 @@ class Lease:
             return self._take()
 
     def idle(self) -> bool:
-        """Whether nothing is inside nor began since the last call."""
+        """Whether nothing was inside at the last call, nor began since."""
         with self.lock:
-            idle = not self.used and not self.inside
-            self.used = False
+            idle = not self.used
+            self.used = self.inside > 0
             return idle
 
     def take(self) -> Count:

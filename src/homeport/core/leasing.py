@@ -33,6 +33,7 @@ class LedgerTimes:
     recall_deadline_s: float = 2.0  # for others to give back what they do not need
     freeze_deadline_s: float = 30.0  # for a recount to end, or for changes to end that a recount waits for
     retry_s: float = 0.005
+    freeze_retry_s: float = 0.02
     poll_s: float = 0.04  # how soon this process answers others
     idle_s: float = 1.0  # an account without changes for one to two times this is given back whole
     heartbeat_s: float = 10.0
@@ -193,8 +194,14 @@ class Leasing:
             self.release_idle()
         if now >= self._next_beat:
             self._next_beat = now + self.times.heartbeat_s
-            self.processes.beat()
+            self._beat()
             self.thaw()
+
+    def _beat(self) -> None:
+        if not self.processes.beat():
+            # Another machine took us for dead: our accounts were recounted and our leases are void.
+            self.processes.register()
+            self.settle()
 
     def thaw(self) -> None:
         """End recounts whose process died or could not end them itself."""
@@ -226,7 +233,7 @@ class Leasing:
         elif self.clocks.monotonic() >= deadline:
             raise LedgerBusy
         else:
-            self.clocks.sleep(self.times.retry_s)
+            self.clocks.sleep(self.times.freeze_retry_s)
 
     def recounts(self, account: int, by: str) -> bool:
         """Whether the recount of the account by the process `by` is really under way."""

@@ -67,12 +67,13 @@ class Processes:
         with self._database.write() as connection:
             connection.execute(insert.on_conflict_do_update(index_elements=[processes.c.id], set_=values))
 
-    def beat(self) -> None:
-        """Show processes on other machines that this one lives."""
+    def beat(self) -> bool:
+        """Show processes on other machines that this one lives; False when one has taken it for dead meanwhile."""
         with self._database.write() as connection:
-            connection.execute(
+            found = connection.execute(
                 update(processes).where(processes.c.id == self.id).values(heartbeat_at=self._clock()),
             )
+        return found.rowcount > 0
 
     def alive(self, process_id: str) -> bool:
         """Whether the process may still change files."""

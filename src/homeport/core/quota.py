@@ -234,4 +234,4 @@ class Ledger:
                 return dead
             if self._clocks.monotonic() >= deadline:
                 raise LedgerBusy
-            self._clocks.sleep(self._times.retry_s)
+            self._clocks.sleep(self._times.freeze_retry_s)
