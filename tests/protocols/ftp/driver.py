@@ -70,6 +70,14 @@ class Driver:
         seen, self.seen = self.seen, []
         return seen
 
+    def setting(self, name: str) -> object:
+        """One of the engine's settings, looked up anew each time."""
+        return getattr(self.engine.settings, name)
+
+    def is_open(self) -> bool:
+        """Whether the engine wants to hear more."""
+        return self.engine.wants_data
+
     def log_in(self) -> Driver:
         self.tell("USER alice")
         self.tell("PASS secret")

@@ -47,6 +47,8 @@ def parse_eprt(text: str) -> DataAddress:
     if len(parts) != 5 or parts[0] or parts[4]:
         raise ValueError("|family|address|port| is wanted")
     _, family, host, port = parts[:4]
+    if not (family.isascii() and family.isdigit()):
+        raise ValueError("|family|address|port| is wanted")
     if family not in ("1", "2"):
         raise UnknownFamily("only the families 1 (IPv4) and 2 (IPv6) are known")
     if not (port.isascii() and port.isdigit() and len(port) <= 5):

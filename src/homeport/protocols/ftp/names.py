@@ -78,11 +78,15 @@ class Names:
 
     def _try(self, text: str) -> bytes | None:
         """The bytes of text that needs no alias; None when it does."""
+        charset = self._charset or UTF8
         try:
-            raw = text.encode(self._charset or UTF8)
-        except UnicodeEncodeError:
+            raw = text.encode(charset)
+            # Some old charsets have one byte for two characters (Shift_JIS: backslash and yen), or do not read all that
+            # they write.
+            returns = charset == UTF8 or raw.decode(charset) == text
+        except UnicodeError:
             return None
-        return None if _TELNET in raw else raw
+        return raw if returns and _TELNET not in raw else None
 
     def _spell(self, text: str) -> bytes:
         parts = []
