@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import threading
@@ -10,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from homeport.core import durability
 from homeport.core.durability import Durability, Policy
 from homeport.core.errors import HomeportError, HomeUnavailable, StorageFailed, StorageFull
 
@@ -39,14 +37,16 @@ def test_files_and_folders_are_flushed(policy: Policy, fd: int, tmp_path: Path) 
     os.close(folder)
 
 
-def test_always_is_fsync_and_never_is_nothing(fd: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("policy", "calls"), [(Policy.ALWAYS, 2), (Policy.GROUP, 2), (Policy.NEVER, 0)])
+def test_every_file_and_folder_is_synced_itself(
+    fd: int, monkeypatch: pytest.MonkeyPatch, policy: Policy, calls: int
+) -> None:
     synced: list[int] = []
     monkeypatch.setattr(os, "fsync", synced.append)
-    monkeypatch.setattr(durability, "_syncfs", synced.append)
-    Durability(Policy.NEVER).flush(fd)
-    assert synced == []
-    Durability(Policy.ALWAYS).flush(fd)
-    assert synced == [fd]
+    made = Durability(policy)
+    made.flush(fd)
+    made.flush_directory(fd)
+    assert synced == [fd] * calls
 
 
 FAILURES: list[tuple[int, type[HomeportError]]] = [
@@ -66,48 +66,23 @@ def test_a_disk_that_fails_is_told(
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(os, "fsync", fail)
-    monkeypatch.setattr(durability, "_syncfs", fail)
-    with pytest.raises(kind):
-        Durability(policy).flush(fd)
-
-
-class _FakeLibc:
-    """Answers system calls with a failure."""
-
-    def __init__(self, failing: str) -> None:
-        self._failing = failing
-
-    def syncfs(self, _fd: object) -> int:
-        return self._answer("syncfs")
-
-    def sync_file_range(self, *_args: object) -> int:
-        return self._answer("sync_file_range")
-
-    def _answer(self, name: str) -> int:
-        ctypes.set_errno(errno.EIO)
-        return -1 if name == self._failing else 0
-
-
-@pytest.mark.parametrize("call", ["syncfs", "sync_file_range"])
-def test_a_write_that_the_kernel_lost_is_told_whoever_synced(
-    fd: int, monkeypatch: pytest.MonkeyPatch, call: str
-) -> None:
-    monkeypatch.setattr(durability, "_libc", _FakeLibc(call))
-    with pytest.raises(StorageFailed, match=r"the server's disk failed \(EIO\)"):
-        Durability(Policy.GROUP).flush(fd)
+    made = Durability(policy)
+    for flush in (made.flush, made.flush_directory):
+        with pytest.raises(kind):
+            flush(fd)
 
 
 class Rounds:
-    """A syncfs that waits at a gate, and what was flushed when."""
+    """An fsync that waits at a gate, and what was flushed when."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.gate = threading.Semaphore(0)
         self.begun = 0
         self.failing: set[int] = set()
         self.done: list[int] = []
-        monkeypatch.setattr(durability, "_syncfs", self._syncfs)
+        monkeypatch.setattr(os, "fsync", self._fsync)
 
-    def _syncfs(self, _fd: int) -> None:
+    def _fsync(self, _fd: int) -> None:
         self.begun += 1
         mine = self.begun
         assert self.gate.acquire(timeout=10)
@@ -117,7 +92,7 @@ class Rounds:
     def flush_in_thread(self, made: Durability, fd: int, failures: list[HomeportError]) -> threading.Thread:
         def run() -> None:
             try:
-                made.flush(fd)
+                made.flush_directory(fd)
             except HomeportError as error:
                 failures.append(error)
             else:
@@ -128,35 +103,55 @@ class Rounds:
         return thread
 
 
-def test_all_who_come_during_a_round_share_the_next(fd: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    rounds, made, failures = Rounds(monkeypatch), Durability(Policy.GROUP), []  # type: ignore[var-annotated]
+@pytest.fixture
+def rounds(monkeypatch: pytest.MonkeyPatch) -> Rounds:
+    return Rounds(monkeypatch)
+
+
+def come(
+    rounds: Rounds, made: Durability, fd: int, failures: list[HomeportError], later: int
+) -> list[threading.Thread]:
+    """One thread leads a round, and `later` more come while it runs and wait for the next."""
     threads = [rounds.flush_in_thread(made, fd, failures)]
     wait_until(lambda: rounds.begun == 1)
-    threads += [rounds.flush_in_thread(made, fd, failures) for _ in range(5)]
-    waiting = made._rounds[os.fstat(fd).st_dev]._changed._waiters  # type: ignore[attr-defined]
-    wait_until(lambda: len(waiting) == 5)
+    threads += [rounds.flush_in_thread(made, fd, failures) for _ in range(later)]
+    (shared,) = made._shared._rounds.values()
+    wait_until(lambda: len(shared._changed._waiters) == later)  # type: ignore[attr-defined]
+    return threads
+
+
+def test_all_who_come_during_a_round_share_the_next(fd: int, rounds: Rounds) -> None:
+    made, failures = Durability(Policy.GROUP), list[HomeportError]()
+    threads = come(rounds, made, fd, failures, 5)
     assert rounds.done == []
     rounds.gate.release()
     wait_until(lambda: rounds.begun == 2)
-    assert rounds.done == [1] or rounds.done == [2]
     rounds.gate.release()
     for thread in threads:
         thread.join()
     assert (rounds.begun, len(rounds.done), failures) == (2, 6, [])
+    assert made._shared._rounds == {}
 
 
-def test_a_failed_round_fails_its_leader_alone_and_the_others_try_again(
-    fd: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rounds, made, failures = Rounds(monkeypatch), Durability(Policy.GROUP), []  # type: ignore[var-annotated]
+def test_a_failed_round_fails_its_leader_alone_and_the_others_try_again(fd: int, rounds: Rounds) -> None:
+    made, failures = Durability(Policy.GROUP), list[HomeportError]()
     rounds.failing = {1, 2}
-    threads = [rounds.flush_in_thread(made, fd, failures)]
-    wait_until(lambda: rounds.begun == 1)
-    threads += [rounds.flush_in_thread(made, fd, failures) for _ in range(4)]
-    waiting = made._rounds[os.fstat(fd).st_dev]._changed._waiters  # type: ignore[attr-defined]
-    wait_until(lambda: len(waiting) == 4)
+    threads = come(rounds, made, fd, failures, 4)
     for _ in range(3):
         rounds.gate.release()
     for thread in threads:
         thread.join()
     assert (rounds.begun, len(rounds.done), len(failures)) == (3, 3, 2)
+    assert made._shared._rounds == {}
+
+
+def test_folders_do_not_wait_for_each_other(fd: int, rounds: Rounds, tmp_path: Path) -> None:
+    made, failures = Durability(Policy.GROUP), list[HomeportError]()
+    folder = os.open(tmp_path, os.O_RDONLY)
+    threads = [rounds.flush_in_thread(made, one, failures) for one in (fd, folder)]
+    wait_until(lambda: rounds.begun == 2)
+    rounds.gate.release(2)
+    for thread in threads:
+        thread.join()
+    os.close(folder)
+    assert failures == []

@@ -615,6 +615,40 @@ def test_a_home_that_is_no_folder_is_unavailable(tmp_path: Path, make: Callable[
     refused(HomeUnavailable, sentence, lambda: Jail(tmp_path / "home"))
 
 
+def test_a_home_of_another_user_is_unavailable(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir(mode=0o700)
+    if os.getuid() != 0:
+        pytest.skip("only root may become another user")
+    os.seteuid(65534)
+    try:
+        with pytest.raises(HomeUnavailable):
+            Jail(tmp_path / "home")
+    finally:
+        os.seteuid(0)
+
+
+def test_files_of_another_user_are_told(jail: Jail, home: Path, stages: int) -> None:
+    (home / "file").chmod(0o600)
+    (home / "folder").chmod(0o700)
+    if os.getuid() != 0:
+        pytest.skip("only root may become another user")
+    why = "the server has no access to it; tell the administrator"
+    os.seteuid(65534)
+    try:
+        deeds: dict[str, Callable[[], object]] = {
+            "/file": lambda: jail.open_file(at("file")),
+            "/folder": lambda: jail.open_directory(at("folder")),
+            "/folder/inner": lambda: jail.stat(at("folder/inner")),
+            "/folder/new": lambda: jail.make_directory(at("folder/new")),
+            "/to-file": lambda: jail.set_mode(at("to-file"), 0o777),
+            "/new": lambda: jail.install(stages, "stage", at("new")),
+        }
+        for path, deed in deeds.items():
+            refused(NotPermitted, f"{path}: {why}", deed)
+    finally:
+        os.seteuid(0)
+
+
 def test_a_home_that_vanishes_is_unavailable(jail: Jail, home: Path) -> None:
     os.rename(home, home.parent / "away")
     assert read(jail, "file") == b"file"
@@ -747,8 +781,9 @@ def test_everything_is_counted_by_name(jail: Jail, home: Path) -> None:
     assert jail.walk_count() - before == Count(10_000_000, 2)
 
 
-def test_the_disk_has_room(jail: Jail) -> None:
+def test_the_disk_has_room_and_is_one(jail: Jail, home: Path) -> None:
     assert jail.free_bytes() > 0
+    assert jail.mount()[0] == home.stat().st_dev
 
 
 def test_changes_of_names_wait_for_each_other(jail: Jail, home: Path, stages: int) -> None:

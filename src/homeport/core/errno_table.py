@@ -58,7 +58,7 @@ _PATH_ERRORS: Mapping[int, ErrorOf] = {
 }
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-_GONE = frozenset({errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN, errno.ESHUTDOWN, errno.EBADF})
+_GONE = frozenset({errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN, errno.ESHUTDOWN})
 
 
 def translate(error: OSError, path: str, special: Mapping[int, ErrorOf] | None = None) -> HomeportError:
