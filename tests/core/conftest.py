@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from homeport.core.state import Database, open_database
 
@@ -47,7 +48,7 @@ class PostgresServer:
         return f"postgresql://app@/{name}?host={self._folder}"
 
     def drop(self, url: str) -> None:
-        name = url.split("/")[3].split("?")[0]
+        name = conninfo_to_dict(url)["dbname"]
         with self._connect() as connection:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -52,6 +55,28 @@ def test_upgrading_from_the_newest_changes_nothing(database: Database) -> None:
         before = _described(connection)
         upgrade(connection, HEAD)
         assert _described(connection) == before
+
+
+def test_a_process_that_dies_half_way_leaves_nothing_half_done(
+    database_url: str, open_again: Callable[[], Database]
+) -> None:
+    code = f"""
+import os
+from alembic import op
+from homeport.core.state import open_database
+made = []
+create_table = op.create_table
+def dying(*arguments, **options):
+    made.append(create_table(*arguments, **options))
+    if len(made) == 4:
+        os.kill(os.getpid(), 9)
+op.create_table = dying
+open_database({database_url!r})
+"""
+    died = subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": "src"}, timeout=60, check=False)
+    assert died.returncode == -9
+    with open_again().read() as connection:
+        assert set(inspect(connection).get_table_names()) == {*metadata.tables, "alembic_version"}
 
 
 def _described(connection: Connection) -> dict[str, object]:
