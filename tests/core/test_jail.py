@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import resource
 import socket
@@ -11,6 +12,7 @@ import threading
 import time
 import unicodedata
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -283,6 +285,51 @@ def test_case_twins_and_two_spellings_stay_two_names(jail: Jail) -> None:
         assert set(names) == {"readme", "README", NFC, NFD}
     for name in (NFD, NFC, "readme", "README"):
         assert jail.remove_file(at("folder/deep").child(name)).name == name
+
+
+PIECES = ["..", ".", "/", "\\", "%2e", "%2f", "\N{FULLWIDTH FULL STOP}"]
+
+
+def test_no_spelling_of_a_climb_gets_out(jail: Jail) -> None:
+    """Every text of up to four pieces before the path of the secret: an error or, after `..` has stopped, nothing."""
+    opened = 0
+    for length in range(5):
+        for pieces in itertools.product(PIECES, repeat=length):
+            text = "".join(pieces)
+            for path in (f"{text}/outside/secret", f"folder/{text}/../../../outside/secret", f"climbing/{text}"):
+                with suppress(HomeportError):
+                    os.close(jail.open_file(at(path)))
+                    opened += 1
+    assert opened == 0
+
+
+def test_closing_while_others_are_at_work_never_shows_them_another_folder(jail: Jail, home: Path) -> None:
+    """The number of a closed descriptor is used again at once; a call that has begun must not end up there."""
+    expected = home.stat().st_ino
+    seen: set[int] = set()
+    begun = threading.Barrier(5)
+
+    def work() -> None:
+        begun.wait(10)
+        with suppress(HomeUnavailable):
+            while True:
+                seen.add(jail.stat(ROOT).inode)
+                with jail.scan(ROOT) as entries:
+                    next(entries)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    begun.wait(10)
+    while not seen:
+        time.sleep(0.001)
+    jail.close()
+    others = [os.open("/", os.O_RDONLY) for _ in range(20)]
+    for thread in threads:
+        thread.join()
+    for fd in others:
+        os.close(fd)
+    assert seen == {expected}
 
 
 # Spelling
