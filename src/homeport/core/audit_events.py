@@ -1,0 +1,180 @@
+"""What is worth remembering of what people did: one class a fact.
+
+The one rule: no event holds a secret, neither a password nor a verifier nor a key; paths are as the account sees them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from homeport.core.sessions import SessionRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """Whose deed it was; None where nobody is known, as for the administrator's own."""
+
+    session: str | None = None
+    account: str | None = None
+    peer: str | None = None
+    protocol: str | None = None
+
+    @classmethod
+    def of(cls, record: SessionRecord) -> Who:
+        """The session's user as of now."""
+        return cls(record.id, record.account, record.peer, record.protocol)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """The root: something that `who` did."""
+
+    who: Who
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedIn(Event):
+    """`tls`: the version of the encryption; None without."""
+
+    tls: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoginFailed(Event):
+    """`name` as the peer gave it; `reason` is for the administrator alone."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedOut(Event):
+    seconds: float
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Transferred(Event):
+    """`bytes` moved of a file of `size`, beginning at `offset`; `reason` says why it is not `complete`."""
+
+    path: str
+    bytes: int
+    size: int
+    offset: int
+    seconds: float
+    complete: bool
+    sha256: str | None = None
+    reason: str | None = None
+    ascii: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded(Transferred):
+    """Of an upload, `size` is what is there now: the whole file, or the stage that is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Downloaded(Transferred):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted(Event):
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryMade(Event):
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryRemoved(Event):
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Renamed(Event):
+    path: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Copied(Event):
+    path: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused(Event):
+    """A deed that was not done: `deed` is what was asked for, `reason` what the peer was told."""
+
+    deed: str
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class BanSet(Event):
+    """`subject` is an address or a name, as `kind` says; `seconds` None: until it is removed."""
+
+    kind: str
+    subject: str
+    reason: str
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class BanLifted(Event):
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kicked(Event):
+    """An administrator ended the sessions of `subject`: an id or an account's name."""
+
+    subject: str
+    sessions: int
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaDrift(Event):
+    """A recount found so much more (or less) than the ledger said."""
+
+    drift_bytes: int
+    drift_files: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigReloaded(Event):
+    """`problems`: why the new configuration was refused; None when it holds."""
+
+    problems: str | None = None
+
+
+# The names in the log; scripts rely on them.
+NAMES: dict[type[Event], str] = {
+    LoggedIn: "login",
+    LoginFailed: "login refused",
+    LoggedOut: "logout",
+    Uploaded: "upload",
+    Downloaded: "download",
+    Deleted: "delete",
+    DirectoryMade: "mkdir",
+    DirectoryRemoved: "rmdir",
+    Renamed: "rename",
+    Copied: "copy",
+    Refused: "refused",
+    BanSet: "ban",
+    BanLifted: "unban",
+    Kicked: "kick",
+    QuotaDrift: "quota drift",
+    ConfigReloaded: "config reload",
+}
+
+
+def as_object(event: Event) -> dict[str, object]:
+    """The event's members in the order of the log: its name, whose deed, the rest."""
+    who = {member.name: getattr(event.who, member.name) for member in fields(Who)}
+    rest = {member.name: getattr(event, member.name) for member in fields(event) if member.name != "who"}
+    return {"event": NAMES[type(event)], **who, **rest}
