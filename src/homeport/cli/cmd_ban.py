@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 import click
 
 from homeport.cli import options
+from homeport.cli.lazy import SuggestingGroup
 from homeport.cli.terminal import printable, put_json, put_table, say
 
 
-@click.group(name="ban")
+@click.group(name="ban", cls=SuggestingGroup)
 def command() -> None:
     """List, add and remove bans; with the server up or down, effective at the next login."""
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import click
 
 from homeport.cli import options
+from homeport.cli.lazy import SuggestingGroup
 from homeport.cli.terminal import put, put_json, say
 
 
-@click.group(name="config")
+@click.group(name="config", cls=SuggestingGroup)
 def command() -> None:
     """Check the settings, or show them all."""
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from homeport.cli import options
+from homeport.cli.lazy import SuggestingGroup
 from homeport.cli.terminal import printable, put_json, put_table, say
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from homeport.daemon.services import Services
 
 
-@click.group(name="quota")
+@click.group(name="quota", cls=SuggestingGroup)
 def command() -> None:
     """Show what accounts use, or count it again."""
 

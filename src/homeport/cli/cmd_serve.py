@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import click
@@ -72,6 +71,8 @@ def _tell_account(account: FirstAccount, as_json: bool) -> None:
 def _run(
     instance: Instance, settings: Settings, overrides: tuple[str, ...], announce: Callable[[Running], None]
 ) -> None:
+    import asyncio
+
     from homeport.daemon import logs
     from homeport.daemon.master import Master
 

@@ -12,6 +12,7 @@ import click
 
 from homeport.cli import options
 from homeport.cli.account_options import account_options, fields_of
+from homeport.cli.lazy import SuggestingGroup
 from homeport.cli.terminal import printable, put, put_json, put_table, say
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from homeport.daemon.services import Services
 
 
-@click.group(name="user")
+@click.group(name="user", cls=SuggestingGroup)
 def command() -> None:
     """Make, change and remove accounts; with the server up or down, effective at once."""
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 import click
 
 from homeport.cli import options
 from homeport.cli.terminal import put_json, put_table, say
+
+if TYPE_CHECKING:
+    from homeport.daemon.wire import Message
 
 
 @click.command(name="who")
@@ -33,11 +37,19 @@ def command(directory: str | None, as_json: bool) -> None:
 HEAD = ("SESSION", "ACCOUNT", "PROTOCOL", "FROM", "FOR", "DOING")
 
 
-def _row(session: dict[str, object], now: float) -> tuple[str, ...]:
-    since = session["since"]
-    assert isinstance(since, int | float)
-    shown = (session[name] for name in ("id", "name", "protocol", "peer"))
-    return (*(str(cell or "-") for cell in shown), duration(now - since), str(session.get("doing") or "idle"))
+def _row(session: Message, now: float) -> tuple[str, ...]:
+    shown = (session[name] for name in ("id", "account", "protocol", "peer"))
+    return (*(str(cell or "-") for cell in shown), duration(now - session["since"]), _doing(session))
+
+
+def _doing(session: Message) -> str:
+    from homeport.config.units import human_size
+
+    if session["path"] is None:
+        return str(session["doing"])
+    total = session["total_bytes"]
+    moved = human_size(session["moved_bytes"]) + (f" of {human_size(total)}" if total is not None else "")
+    return f"{session['doing']} {session['path']}, {moved}"
 
 
 def duration(seconds: float) -> str:

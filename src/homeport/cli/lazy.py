@@ -20,7 +20,23 @@ class Verb(NamedTuple):
     help: str
 
 
-class LazyGroup(click.Group):
+class SuggestingGroup(click.Group):
+    """A group that names the nearest commands when one is mistyped."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does it, but for a command that does not exist."""
+        known = self.list_commands(ctx)
+        name = args[0]
+        if name not in known and not name.startswith("-"):
+            close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+            advice = f"did you mean {' or '.join(close)}?" if close else f"`{ctx.command_path} --help` lists them"
+            raise click.UsageError(f"no command is called {name!r}; {advice}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+class LazyGroup(SuggestingGroup):
     """`verbs` maps names to rows; the order of the table is the order of the help."""
 
     def __init__(self, verbs: Mapping[str, Verb], **attributes: object) -> None:
@@ -39,18 +55,7 @@ class LazyGroup(click.Group):
         command: click.Command = importlib.import_module(verb.module).command
         return command
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does, but a mistyped verb gets the nearest ones named."""
-        name = args[0]
-        if name not in self._verbs and not name.startswith("-"):
-            close = difflib.get_close_matches(name, self._verbs, n=3, cutoff=0.5)
-            advice = f"did you mean {' or '.join(close)}?" if close else f"`{ctx.command_path} --help` lists them"
-            raise click.UsageError(f"no command is called {name!r}; {advice}", ctx)
-        return super().resolve_command(ctx, args)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - as above
         """The table, without importing anything."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, verb.help) for name, verb in self._verbs.items()])

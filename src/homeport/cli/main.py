@@ -31,14 +31,12 @@ VERBS = {
 class Homeport(LazyGroup):
     """The root group: runs a verb and turns whatever goes wrong into one sentence and the right exit status."""
 
-    def main(  # type: ignore[override]  # this one never returns a value
-        self, args: Sequence[str] | None = None, prog_name: str | None = None, **_: object
-    ) -> NoReturn:
+    def main(self, args: Sequence[str] | None = None, *_: object, **__: object) -> NoReturn:
         """Run the command line `args` and exit."""
         make_streams_robust()
         words = list(sys.argv[1:] if args is None else args)
         try:
-            status = super().main(words, prog_name or "homeport", standalone_mode=False)
+            status = super().main(words, "homeport", standalone_mode=False)
         except BrokenPipeError:  # whoever read our output has had enough, as `head` does
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)
@@ -61,8 +59,8 @@ def report(error: BaseException, *, as_json: bool) -> int:
         code, kind, text = exit_code(error), type(error).__name__, str(error) or "interrupted"
     else:
         raise error
-    for line in text.splitlines():
-        say(printable(line) if line is not text else f"homeport: {printable(text)}")
+    for line in f"homeport: {text}".split("\n"):
+        say(printable(line))
     if as_json:
         put_json({"error": {"code": int(code), "kind": kind, "message": text}})
     return int(code)
