@@ -30,6 +30,7 @@ CASES: list[tuple[bytes, list[bytes | Fault]]] = [
     (b"a" * 22, [Fault.TOO_LONG, Fault.TOO_LONG]),
     (b"\x16\x03\x01", [Fault.TLS_HELLO, Fault.TLS_HELLO]),
     (b"x\x16\r\n", [b"x\x16"]),
+    (b"x\n\x16\x03\n", [b"x", b"\x16\x03"]),
 ]
 
 

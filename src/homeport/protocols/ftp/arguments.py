@@ -121,6 +121,21 @@ class Shape(enum.Enum):
     EXPECTATION = "size and SHA-256"  # Expectation
 
 
+NAMING = frozenset(
+    {
+        Shape.PATH,
+        Shape.OPTIONAL_PATH,
+        Shape.LISTING,
+        Shape.TIME_AND_PATH,
+        Shape.UTIME,
+        Shape.FACTS_AND_PATH,
+        Shape.MODE_AND_PATH,
+        Shape.DIGEST,
+        Shape.PARTS,
+    }
+)  # shapes that hold file names, in which aliases are resolved (`names.py`)
+
+
 def parse(shape: Shape, text: str, syntax: str) -> Parsed:
     """The argument's value. `syntax` is the command's own line of help. Raises Refusal (501, or what the RFC says)."""
     try:

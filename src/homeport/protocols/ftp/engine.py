@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from homeport.protocols.ftp.answers import ANSWERS
-from homeport.protocols.ftp.arguments import Parsed, parse
+from homeport.protocols.ftp.arguments import NAMING, Parsed, parse
 from homeport.protocols.ftp.commands import COMMANDS, Command, During, find, find_subcommand
 from homeport.protocols.ftp.events import Abort, Close, Event, Login, Quit, Reinitialize, Request, StartTls
 from homeport.protocols.ftp.gates import check_access, check_use
@@ -229,7 +229,8 @@ class FtpEngine:
     def terminate(self, text: str) -> None:
         """Say 421 and close, whatever runs: a deadline, a shutdown, an administrator's kick."""
         if not self.closed:
-            self._send(Reply(421, (text,)))
+            if self._work is not Work.HANDSHAKE:  # in the clear it would only break the handshake
+                self._send(Reply(421, (text,)))
             self._close(text)
 
     # Inside
@@ -301,11 +302,9 @@ class FtpEngine:
     def _overhear(self) -> bool:
         """Look at one line that came in a transfer: hear it, or hold it for later. False when there is none."""
         line = self._lines.take() if self._held_cost <= self._policy.max_waiting_bytes else None
-        if line is None:
-            return False
-        if line in (Fault.TOO_LONG, Fault.TLS_HELLO):
-            self._run(line)
-        elif isinstance(line, bytes) and self._is_heard(line):
+        if line is None or line is Fault.TOO_LONG:
+            return False  # the reader says the same again when it is that line's turn
+        if isinstance(line, bytes) and self._is_heard(line):
             self._run(line, aside=True)
         else:
             self._held.append(line)
@@ -314,7 +313,7 @@ class FtpEngine:
 
     def _is_heard(self, line: bytes) -> bool:
         verb, _, rest = line.partition(b" ")
-        command = find(verb.decode("latin-1"))
+        command = find(verb.decode("ascii", "replace"))
         match command.during if command else During.WAITS:
             case During.ABORTS:
                 return not self._aborting
@@ -333,7 +332,7 @@ class FtpEngine:
         if not aside:
             self.settings.forget(_TRANSIENT & ~(command.keeps | command.uses) if command else _TRANSIENT)
         if command is None:
-            self._run_unknown(line)
+            self._reject("Unknown command." if line else "A command is missing.")
         elif command.drops:
             self._close(command.meaning)
         else:
@@ -343,26 +342,30 @@ class FtpEngine:
         if fault is Fault.TLS_HELLO:
             self._close(fault.value)
             return
-        self._send(Reply(500, (f"Refused: {fault.value}.",)))
+        text = f"Refused: {fault.value}."
         if fault is Fault.TOO_LONG:
+            self._send(Reply(500, (text,)))
             self._close(fault.value)
+        else:
+            self._reject(text)
 
     def _look_up(self, line: bytes) -> tuple[Command | None, bytes]:
         """The row, and what follows its name; the parent's row where a subcommand is missing or unknown."""
         verb, _, rest = line.partition(b" ")
-        command = find(verb.decode("latin-1"))
+        command = find(verb.decode("ascii", "replace"))
         if command is None or command.subcommands is None:
             return command, rest
         word, _, after = rest.lstrip(b" ").partition(b" ")
-        subcommand = find_subcommand(command, word.decode("latin-1"))
+        subcommand = find_subcommand(command, word.decode("ascii", "replace"))
         return (command, rest) if subcommand is None else (subcommand, after)
 
-    def _run_unknown(self, line: bytes) -> None:
+    def _reject(self, text: str) -> None:
+        """500, and 421 when there were too many: it is a scanner, or speaks another protocol."""
         self._unknown += 1
         if self._unknown > (self._policy.max_unknown if self.logged_in else self._policy.max_unknown_before_login):
             self.terminate("Too many unknown commands.")
         else:
-            self._send(Reply(500, ("Unknown command." if line else "A command is missing.",)))
+            self._send(Reply(500, (text,)))
 
     def _run_command(self, command: Command, raw: bytes, *, aside: bool) -> None:
         try:
@@ -390,7 +393,8 @@ class FtpEngine:
         check_access(self.session, command)
         if command.subcommands is not None:
             raise Refusal(command.otherwise, f"Syntax: {command.syntax}.")
-        argument = parse(command.shape, self.names.decode_argument(raw), command.syntax)
+        decode = self.names.decode_argument if command.shape in NAMING else self.names.decode_text
+        argument = parse(command.shape, decode(raw), command.syntax)
         check_use(self.session, command, argument)
         return argument
 

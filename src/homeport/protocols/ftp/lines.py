@@ -65,7 +65,7 @@ class LineReader:
     """Collects bytes and hands out one line at a time, without its end (CRLF, or LF alone)."""
 
     def __init__(self, max_line_bytes: int, *, plain: bool) -> None:
-        """`plain`: the connection has no TLS, so that a ClientHello is a client that speaks the wrong protocol."""
+        """`plain`: the connection begins without TLS; a ClientHello there is the wrong protocol."""
         self._max = max_line_bytes
         self._plain = plain
         self._telnet = Telnet()
@@ -101,6 +101,7 @@ class LineReader:
         line = bytes(self._buffer[:end])
         del self._buffer[: end + 1]
         self._searched = 0
+        self._plain = False  # who has said a line does not begin with a ClientHello
         line = line.removesuffix(b"\r")
         if len(line) > self._max:
             return self._fail(Fault.TOO_LONG)

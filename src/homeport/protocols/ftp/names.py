@@ -48,11 +48,14 @@ class Names:
         self._charset = self._forced or (UTF8 if utf8 else self._legacy)
 
     def decode_argument(self, raw: bytes) -> str:
-        """The text of an argument, aliases resolved. The first one that is not ASCII decides the charset."""
-        text = raw.decode("ascii") if raw.isascii() else self._decode(raw)
+        """The text of an argument that holds file names, aliases resolved."""
+        text = self.decode_text(raw)
         return _ALIAS.sub(_resolve, text) if "%{" in text else text
 
-    def _decode(self, raw: bytes) -> str:
+    def decode_text(self, raw: bytes) -> str:
+        """The text of any other argument, such as a password. The first one that is not ASCII decides the charset."""
+        if raw.isascii():
+            return raw.decode("ascii")
         for charset in (self._charset,) if self._charset else (UTF8, self._legacy):
             try:
                 text = raw.decode(charset)
