@@ -81,8 +81,14 @@ class Jail:
 
     def stat(self, path: VirtualPath, *, follow: bool = True) -> Entry:
         """What is at `path`; with `follow`, a link inside the home is answered by what it leads to."""
-        with self._lookup.existing(path, os.O_PATH if follow else os.O_PATH | os.O_NOFOLLOW) as fd:
-            return Entry.of(path.name, os.fstat(fd))
+        try:
+            fd = self._lookup.open(path, os.O_PATH if follow else os.O_PATH | os.O_NOFOLLOW)
+            try:
+                return Entry.of(path.name, os.fstat(fd))
+            finally:
+                os.close(fd)
+        except OSError as error:
+            raise self._lookup.failure(error, path) from error
 
     def locate(self, path: VirtualPath) -> VirtualPath:
         """`path` as its names are spelled on disk (NFC, NFD), or as it came where nothing is found."""

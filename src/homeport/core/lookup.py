@@ -17,6 +17,7 @@ from pathlib import Path
 from homeport.core.beneath import LINKS_MAX, Resolver
 from homeport.core.errno_table import ErrorOf, translate
 from homeport.core.errors import (
+    HomeportError,
     HomeUnavailable,
     InvalidPath,
     IsADirectory,
@@ -201,9 +202,13 @@ class Lookup:
         try:
             yield
         except OSError as error:
-            if error.errno == errno.ENOENT and self._vanished():
-                raise HomeUnavailable from error
-            raise translate(error, str(path), special) from error
+            raise self.failure(error, path, special) from error
+
+    def failure(self, error: OSError, path: VirtualPath, special: Mapping[int, ErrorOf] | None = None) -> HomeportError:
+        """The core error for `error`, met at `path`; as `errors`, for paths that many calls take."""
+        if error.errno == errno.ENOENT and self._vanished():
+            return HomeUnavailable()
+        return translate(error, str(path), special)
 
     def _vanished(self) -> bool:
         with self.root() as fd:
