@@ -1,4 +1,4 @@
-"""A real FTP server on loopback ports, in a thread with an event loop of its own, over a real core on a temporary folder.
+"""A real FTP server on loopback, in a thread with an event loop of its own, over a real core on a temporary folder.
 
     with built_house(folder) as house, serving(house) as server:
         house.accounts.create("alice", "secret")
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import ftplib
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -18,31 +19,33 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import trustme
+from tests.servers.loops import FACTORIES
 
-from homeport.core.accounts import Account, Accounts
+from homeport.core.accounts import Accounts
 from homeport.core.digests import DigestStore
 from homeport.core.durability import Durability, Policy
-from homeport.core.errors import TooManySessions
 from homeport.core.home import Home, HomeServices, Modes
 from homeport.core.login import Login
 from homeport.core.login_guard import GuardSettings, LoginGuard
 from homeport.core.passwords import HashCost, PasswordVerifier
 from homeport.core.quota import Ledger
+from homeport.core.sessions import SessionLimits, Sessions
 from homeport.core.stages import StageFolder
 from homeport.core.state import Database, open_database
+from homeport.protocols.ftp.address import parse_epsv
 from homeport.servers.ftp.front import FtpCore
 from homeport.servers.ftp.server import FtpServer
 from homeport.servers.ftp.settings import FtpSettings, FtpTimes
 from homeport.servers.offload import Offload
 from homeport.servers.tls import CertificateFiles
-from tests.servers.loops import FACTORIES
 
 T = TypeVar("T")
 
 CHEAP = HashCost(argon2_passes=1, argon2_memory_kib=8, argon2_lanes=1, scram_iterations=4096)
+LENIENT = GuardSettings(first_delay_s=0.0, max_delay_s=0.0, failures_before_ban=1000)
 NAME, PASSWORD = "alice", "secret"
 PATIENCE_S = 20.0
 # Loopback, any port, plain logins; a test changes what it is about.
@@ -64,7 +67,7 @@ class House:
     database: Database
     accounts: Accounts
     services: HomeServices
-    guard: GuardSettings = GuardSettings(first_delay_s=0.0, max_delay_s=0.0, failures_before_ban=1000)
+    guard: GuardSettings = field(default_factory=lambda: LENIENT)
 
     def home(self, name: str = NAME) -> Path:
         return self.root / "homes" / name
@@ -84,49 +87,12 @@ def built_house(root: Path) -> Iterator[House]:
             ledger=ledger,
             stages=cleanup.enter_context(StageFolder(root / "stage")),
             digests=DigestStore(database),
-            audit=None,  # type: ignore[arg-type]
+            audit=cast(Any, None),
             durability=Durability(Policy.NEVER),
             modes=Modes(),
             clock=lambda: 0.0,
         )
         yield House(root, database, Accounts(database, root / "homes", cost=CHEAP), services)
-
-
-@dataclass
-class Record:
-    id: int
-    protocol: str
-    peer: str
-    kick: Callable[[str], None]
-    account: str = ""
-    doing: str = ""
-
-
-@dataclass
-class Registry:
-    """Who is connected."""
-
-    limit: int = 10_000
-    records: list[Record] = field(default_factory=list)
-
-    def open(self, protocol: str, peer: str, kick: Callable[[str], None]) -> Record:
-        if len(self.records) >= self.limit:
-            raise TooManySessions("the server", self.limit)
-        record = Record(len(self.records), protocol, peer, kick)
-        self.records.append(record)
-        return record
-
-    def log_in(self, record: Record, account: Account) -> None:
-        record.account = account.name
-
-    def log_out(self, record: Record) -> None:
-        record.account = ""
-
-    def close(self, record: Record) -> None:
-        self.records.remove(record)
-
-    def snapshot(self) -> list[Record]:
-        return list(self.records)
 
 
 @cache
@@ -156,7 +122,7 @@ class RunningServer:
 
     server: FtpServer
     house: Any
-    registry: Registry
+    sessions: Sessions
     loop: asyncio.AbstractEventLoop
     host: str = "127.0.0.1"
     port: int = 0
@@ -170,6 +136,23 @@ class RunningServer:
 
     def wait(self, coroutine: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(PATIENCE_S)
+
+    def wire(self, *, implicit: bool = False, source: str | None = None) -> Wire:
+        """A bare connection whose greeting is still to be read."""
+        address = (self.host, self.implicit_port if implicit else self.port)
+        return Wire(socket.create_connection(address, PATIENCE_S, source_address=(source, 0) if source else None))
+
+    def greeted(self) -> Wire:
+        """A bare connection that was greeted."""
+        wire = self.wire()
+        assert wire.reply().startswith("220")
+        return wire
+
+    def visitor(self) -> Wire:
+        """A bare connection, logged in."""
+        wire = self.greeted()
+        wire.log_in()
+        return wire
 
     def client(self, name: str | None = NAME, password: str = PASSWORD) -> ftplib.FTP:
         """A plain client, logged in unless `name` is None. Its `close` does not wait for anybody."""
@@ -190,6 +173,83 @@ class RunningServer:
         return client
 
 
+class Wire:
+    """A client that says exactly what a test wants: bytes out, replies in."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.socket = connection
+        self._lines = b""
+
+    def __enter__(self) -> Wire:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
+
+    def send(self, *lines: str | bytes) -> None:
+        """Send lines in one packet, each with its CRLF."""
+        self.socket.sendall(b"".join((line.encode() if isinstance(line, str) else line) + b"\r\n" for line in lines))
+
+    def line(self) -> str:
+        """The next line without its end; empty at the end of the connection."""
+        while b"\n" not in self._lines:
+            try:
+                data = self.socket.recv(65536)
+            except ConnectionResetError:
+                data = b""
+            if not data:
+                return ""
+            self._lines += data
+        line, _, self._lines = self._lines.partition(b"\r\n")
+        return line.decode()
+
+    def reply(self) -> str:
+        """The next reply; the lines of a long one are joined by a line feed. Empty at the end of the connection."""
+        lines = [self.line()]
+        if lines[0][3:4] == "-":
+            while not (lines[-1].startswith(lines[0][:3] + " ") or not lines[-1]):
+                lines.append(self.line())
+        return "\n".join(lines)
+
+    def ask(self, line: str | bytes) -> str:
+        self.send(line)
+        return self.reply()
+
+    def log_in(self, name: str = NAME, password: str = PASSWORD) -> None:
+        assert self.ask(f"USER {name}").startswith("331")
+        assert self.ask(f"PASS {password}").startswith("230")
+        assert self.ask("TYPE I").startswith("200")
+
+    def passive(self) -> tuple[str, int]:
+        """EPSV; where to connect to."""
+        answer = self.ask("EPSV")
+        assert answer.startswith("229"), answer
+        return self.socket.getpeername()[0], parse_epsv(answer)
+
+    def data(self) -> socket.socket:
+        """EPSV, and the data connection."""
+        return socket.create_connection(self.passive(), timeout=PATIENCE_S)
+
+    def start_tls(self, version: ssl.TLSVersion | None = None) -> ssl.SSLSocket:
+        """AUTH TLS, PBSZ, PROT P."""
+        assert self.ask("AUTH TLS").startswith("234")
+        context = trusting()
+        if version is not None:
+            context.maximum_version = version
+        self.socket = wrapped = context.wrap_socket(self.socket, server_hostname="localhost")
+        assert self.ask("PBSZ 0").startswith("200")
+        assert self.ask("PROT P").startswith("200")
+        return wrapped
+
+    def private_data(self, *, resume: bool = True) -> ssl.SSLSocket:
+        """A data connection; its handshake is still to be done, after the transfer command."""
+        assert isinstance(self.socket, ssl.SSLSocket)
+        session = self.socket.session if resume else None
+        return self.socket.context.wrap_socket(
+            self.data(), server_hostname="localhost", session=session, do_handshake_on_connect=False
+        )
+
+
 class ResumingClient(ftplib.FTP_TLS):
     """ftplib's, with the session resumption that it lacks."""
 
@@ -206,21 +266,21 @@ class ResumingClient(ftplib.FTP_TLS):
 
 @contextmanager
 def serving(
-    house: Any, settings: FtpSettings = SETTINGS, *, loop: str = "uvloop", registry: Registry | None = None
+    house: Any, settings: FtpSettings = SETTINGS, *, loop: str = "uvloop", limits: SessionLimits | None = None
 ) -> Iterator[RunningServer]:
     """Serve `house` until the block ends. Nothing may be left of any client then."""
-    registry = registry or Registry()
+    sessions = Sessions(limits)
     started, stop = threading.Event(), asyncio.Event()
     running: list[RunningServer] = []
     failure: list[BaseException] = []
 
     async def main() -> None:
-        core = _core(house, registry)
+        core = _core(house, sessions)
         server = FtpServer(settings, core, certificate_in(house.root) if settings.tls != "off" else None)
         try:
             await server.bind()
             await server.serve()
-            running.append(_running(server, house, registry))
+            running.append(_running(server, house, sessions))
             started.set()
             await stop.wait()
         finally:
@@ -232,7 +292,7 @@ def serving(
         try:
             with asyncio.Runner(loop_factory=FACTORIES[loop], debug=False) as runner:
                 runner.run(main())
-        except BaseException as error:  # noqa: BLE001 - raised where the server was asked for
+        except BaseException as error:
             failure.append(error)
             started.set()
 
@@ -250,34 +310,23 @@ def serving(
         assert not thread.is_alive()
     if failure:
         raise failure[0]
-    assert registry.records == []
+    assert len(sessions) == 0
 
 
-def _core(house: Any, registry: Registry) -> FtpCore:
-    guard = LoginGuard(house.database, getattr(house, "guard", GuardSettings(first_delay_s=0.0, max_delay_s=0.0)))
+def _core(house: Any, sessions: Sessions) -> FtpCore:
+    guard = LoginGuard(house.database, getattr(house, "guard", LENIENT))
     verifier = PasswordVerifier(2, cost=CHEAP)
     return FtpCore(
         login=Login(house.accounts, verifier, guard),
-        sessions=registry,
+        sessions=sessions,
         open_home=lambda account, record: Home(account, house.services, record),
         files=Offload(16, name="files"),
         logins=Offload(4, name="logins"),
-        new_bucket=lambda rate: Bucket(rate),
     )
 
 
-class Bucket:
-    """A rate limit: so many bytes a second, no burst."""
-
-    def __init__(self, rate: float) -> None:
-        self.rate = rate
-
-    def delay(self, now: float, amount: float) -> float:
-        return amount / self.rate
-
-
-def _running(server: FtpServer, house: Any, registry: Registry) -> RunningServer:
-    running = RunningServer(server, house, registry, asyncio.get_running_loop())
+def _running(server: FtpServer, house: Any, sessions: Sessions) -> RunningServer:
+    running = RunningServer(server, house, sessions, asyncio.get_running_loop())
     for address in server.addresses:
         if address.service == "ftp" and not running.port:
             running = replace(running, port=address.port)

@@ -19,8 +19,8 @@ from homeport.servers.ftp.data import (
     DataConnection,
     DataLost,
     DataRefused,
+    Farewells,
     NotReady,
-    close_when_heard,
     connect_out,
 )
 from homeport.servers.readiness import Side, Waits
@@ -248,7 +248,7 @@ def test_closing_waits_for_the_clients_own_end(run: Run, pair: tuple[DataConnect
     connection, client = pair
 
     async def main() -> None:
-        close_when_heard(connection, Deadlines(asyncio.get_running_loop()), 30)
+        Farewells(Deadlines(asyncio.get_running_loop())).add(connection, 30)
         await asyncio.sleep(0)
         assert connection._socket.fileno() >= 0
         client.close()
@@ -261,8 +261,21 @@ def test_closing_does_not_wait_for_ever(run: Run, pair: tuple[DataConnection, so
     connection, _client = pair
 
     async def main() -> None:
-        close_when_heard(connection, Deadlines(asyncio.get_running_loop()), 0.01)
+        Farewells(Deadlines(asyncio.get_running_loop())).add(connection, 0.01)
         await until(lambda: connection._socket.fileno() < 0)
+
+    run(main())
+
+
+def test_at_the_servers_end_nobody_is_waited_for(run: Run, pair: tuple[DataConnection, socket.socket]) -> None:
+    connection, _client = pair
+
+    async def main() -> None:
+        farewells = Farewells(Deadlines(asyncio.get_running_loop()))
+        farewells.add(connection, 30)
+        farewells.close()
+        farewells.close()
+        assert connection._socket.fileno() < 0
 
     run(main())
 

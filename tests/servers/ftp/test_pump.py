@@ -147,6 +147,9 @@ class Source:
     def fileno(self) -> int:
         return self.file
 
+    def unreachable(self) -> None:
+        raise AssertionError("it has not ended well")
+
     def advance(self, count: int) -> None:
         if not count:
             raise EOFError("the file was cut")
@@ -180,15 +183,19 @@ def test_a_download_is_whole(pair: tuple[DataConnection, socket.socket], size: i
     connection, client = pair
     data = os.urandom(size)
     source = Source(data)
-    flow = SendFile(connection, source) if way == "file" else SendBlocks(connection, blocks_of(source))
+    ended: list[int] = []
+    finish = lambda: ended.append(1)  # noqa: E731
+    flow = SendFile(connection, source, finish) if way == "file" else SendBlocks(connection, blocks_of(source), finish)
     pumped(lambda: flow.move(65536))
     assert everything(client) == data
+    while not ended:
+        threading.Event().wait(0.001)
     os.close(source.file)
 
 
 def test_a_file_that_is_cut_meanwhile_is_an_error(pair: tuple[DataConnection, socket.socket]) -> None:
     source = Source(b"0123456789", cut_to=4)
-    flow = SendFile(pair[0], source)
+    flow = SendFile(pair[0], source, source.unreachable)
     assert flow.move(100) == 4
     with pytest.raises(EOFError):
         flow.move(100)
@@ -197,7 +204,7 @@ def test_a_file_that_is_cut_meanwhile_is_an_error(pair: tuple[DataConnection, so
 
 def test_empty_blocks_are_skipped_and_large_ones_go_in_pieces(pair: tuple[DataConnection, socket.socket]) -> None:
     connection, client = pair
-    flow = SendBlocks(connection, iter([b"", b"abcdef", b"", b"g"]))
+    flow = SendBlocks(connection, iter([b"", b"abcdef", b"", b"g"]), lambda: None)
     assert [flow.move(4), flow.move(4), flow.move(4), flow.move(4)] == [4, 2, 1, 0]
     assert everything(client) == b"abcdefg"
 

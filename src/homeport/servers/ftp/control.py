@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, cast
 
+from homeport.core.accounts import Account
 from homeport.core.errors import HomeportError, LoginRefused
 from homeport.core.home import Home
 from homeport.protocols.ftp.engine import FtpEngine
@@ -23,7 +24,7 @@ from homeport.servers.ftp.errors import DATA_LOST, Refused, reply_to
 from homeport.servers.ftp.front import Front
 from homeport.servers.ftp.handlers import HANDLERS
 from homeport.servers.ftp.session import FtpSession
-from homeport.servers.ftp.transfer import Stopped
+from homeport.servers.ftp.transfer import ABORTED, Stopped
 from homeport.servers.tls import TlsPump, TlsState, ready_for_data
 
 _log = logging.getLogger(__name__)
@@ -64,9 +65,10 @@ class ControlConnection(asyncio.Protocol):
         self.session = FtpSession(self._front, self._engine, self, local, peer)
         self._life.set(settings.times.login_s)
         try:
-            self.session.record = self._front.core.sessions.open("ftp", peer_name, self._kick_from_anywhere)
+            protocol = "ftps" if self._implicit_tls else "ftp"
+            self.session.record = self._front.core.sessions.open(protocol, peer_name, self._kick_from_anywhere)
         except HomeportError as error:
-            self._turn_away(str(error))
+            self._turn_away(reply_to(error)[1])
             return
         if self._implicit_tls:
             self._start_tls()
@@ -139,6 +141,18 @@ class ControlConnection(asyncio.Protocol):
         self._draining = True
         if not self.busy:
             self.terminate(reason)
+
+    def account_changed(self, name: str, account: Account | None) -> None:
+        """The account called `name` is now `account`, or gone."""
+        known = self.session.account
+        if known is None or known.name != name:
+            return
+        if account is None or not account.enabled:
+            self.terminate("This account is closed.")
+        elif account.password_changed_at != known.password_changed_at:
+            self.terminate("The password was changed: log in again.")
+        else:
+            self.session.refresh(account)
 
     def abort(self) -> None:
         """Cut the connection now."""
@@ -222,7 +236,7 @@ class ControlConnection(asyncio.Protocol):
                 self._restart_with_tls()
             case Abort():
                 if self.session.transfer is not None:
-                    self.session.transfer.stop("The transfer was stopped.")
+                    self.session.transfer.stop(ABORTED)
             case Reinitialize():
                 self._run(self._reinitialize())
             case Quit():
@@ -257,6 +271,9 @@ class ControlConnection(asyncio.Protocol):
         except Exception:  # noqa: BLE001 - one command's mistake must not take the session along
             _log.exception("%s failed", request.command.name)
             answer(451, "The server made a mistake, which is in its log now.")
+        finally:
+            if request.command.data:
+                self.session.drop_endpoint()  # whatever went wrong, the next transfer needs a new one
 
     async def _log_in(self, login: Login) -> None:
         await self._leave()
@@ -306,6 +323,7 @@ class ControlConnection(asyncio.Protocol):
     def _restart_with_tls(self) -> None:
         self._write_output()  # 234, in the clear
         self._run(self._leave())
+        self._life.set(self._front.settings.times.login_s)
         self._start_tls()
 
     def _start_tls(self) -> None:

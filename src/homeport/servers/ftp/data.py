@@ -12,6 +12,7 @@ import errno
 import os
 import socket
 import ssl
+from collections.abc import Callable
 
 from homeport.servers.deadlines import Deadlines
 from homeport.servers.ftp.addresses import Ip, family_of
@@ -148,27 +149,41 @@ class DataConnection:
         try:
             ssl.SSLSocket.unwrap(tls)
         except ssl.SSLWantReadError:
-            return  # ours is out; theirs is waited for by `close_when_heard`
+            return  # ours is out; theirs is waited for by Farewells
         except ssl.SSLWantWriteError:
             raise NotReady(Side.WRITE) from None
 
 
-def close_when_heard(connection: DataConnection, deadlines: Deadlines, linger_s: float) -> None:
-    """Close `connection` when the client has answered our close_notify, or after `linger_s` seconds.
+class Farewells:
+    """Private connections whose last word is said, waiting for the client's.
 
     Closing at once would answer the client's own close_notify with a reset, and some clients then lose the tail of
     what they have not read yet.
     """
-    loop = asyncio.get_running_loop()
 
-    def finish() -> None:
-        deadline.clear()
-        loop.remove_reader(connection.fd)
-        connection.close()
+    def __init__(self, deadlines: Deadlines) -> None:
+        self._deadlines = deadlines
+        self._waiting: set[Callable[[], None]] = set()
 
-    deadline = deadlines.new(finish)
-    deadline.set(linger_s)
-    loop.add_reader(connection.fd, finish)
+    def add(self, connection: DataConnection, linger_s: float) -> None:
+        """Close `connection` when the client has answered our close_notify, or after `linger_s` seconds."""
+        loop = asyncio.get_running_loop()
+
+        def finish() -> None:
+            self._waiting.discard(finish)
+            deadline.clear()
+            loop.remove_reader(connection.fd)
+            connection.close()
+
+        deadline = self._deadlines.new(finish)
+        deadline.set(linger_s)
+        loop.add_reader(connection.fd, finish)
+        self._waiting.add(finish)
+
+    def close(self) -> None:
+        """Wait no longer for anybody."""
+        for finish in list(self._waiting):
+            finish()
 
 
 async def connect_out(local: Ip, target: Ip, port: int, waits: Waits, timeout_s: float) -> socket.socket:

@@ -5,57 +5,48 @@ The one rule: nothing here belongs to a single client; everything that a client'
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
 
 from homeport.core.accounts import Account
 from homeport.core.home import Home
 from homeport.core.login import Login
+from homeport.core.sessions import SessionRecord, Sessions
+from homeport.core.throttle import TokenBucket
 from homeport.servers.deadlines import Deadlines
+from homeport.servers.ftp.data import Farewells
 from homeport.servers.ftp.passive import PassivePorts
-from homeport.servers.ftp.pump import Bucket, Buffers
+from homeport.servers.ftp.pump import Buffers
 from homeport.servers.ftp.settings import FtpSettings
 from homeport.servers.offload import Offload
 from homeport.servers.tls import Certificates
 
 
-class Sessions(Protocol):
-    """The registry of who is connected: core's."""
-
-    def open(self, protocol: str, peer: str, kick: Callable[[str], None]) -> Any:
-        """A record of a client that has come. `kick(reason)` ends it, from any thread. Raises TooManySessions."""
-        ...
-
-    def log_in(self, record: Any, account: Account) -> None:
-        """The client is `account`. Raises TooManySessions."""
-        ...
-
-    def log_out(self, record: Any) -> None:
-        """The client is nobody again."""
-        ...
-
-    def close(self, record: Any) -> None:
-        """The client has gone."""
-        ...
-
-    def snapshot(self) -> Iterable[Any]:
-        """All records."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class FtpCore:
     """The rules of the house, as far as FTP meets them. `files` and `logins` are threads: a queue of password checks
-    must not hold up transfers. `new_bucket` makes a rate limit of so many bytes a second.
+    must not hold up transfers.
     """
 
     login: Login
     sessions: Sessions
-    open_home: Callable[[Account, Any], Home]
+    open_home: Callable[[Account, SessionRecord], Home]
     files: Offload
     logins: Offload
-    new_bucket: Callable[[int], Bucket]
+
+
+class SharedRate:
+    """A rate limit for several transfers at once: core's, behind a lock. See pump.Bucket."""
+
+    def __init__(self, bytes_per_s: int) -> None:
+        self._bucket = TokenBucket(bytes_per_s)
+        self._lock = threading.Lock()
+
+    def delay(self, now: float, amount: float) -> float:
+        """See TokenBucket."""
+        with self._lock:
+            return self._bucket.delay(now, amount)
 
 
 @dataclass(slots=True)
@@ -67,18 +58,19 @@ class Front:
     certificates: Certificates | None
     deadlines: Deadlines
     passive: PassivePorts
+    farewells: Farewells
     buffers: Buffers = field(default_factory=Buffers)
     own_ports: frozenset[int] = frozenset()
-    _buckets: dict[tuple[int, int, bool], Bucket] = field(default_factory=dict)
+    _buckets: dict[tuple[int, int, bool], SharedRate] = field(default_factory=dict)
 
     @property
     def files(self) -> Offload:
         return self.core.files
 
-    def bucket(self, account_id: int, bytes_per_s: int, *, upload: bool) -> Bucket:
+    def bucket(self, account_id: int, bytes_per_s: int, *, upload: bool) -> SharedRate:
         """The rate limit that all sessions of an account share; a changed limit makes a new one."""
         key = (account_id, bytes_per_s, upload)
         if key not in self._buckets:
             self._buckets = {other: bucket for other, bucket in self._buckets.items() if other[::2] != key[::2]}
-            self._buckets[key] = self.core.new_bucket(bytes_per_s)
+            self._buckets[key] = SharedRate(bytes_per_s)
         return self._buckets[key]

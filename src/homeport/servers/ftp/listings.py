@@ -26,7 +26,7 @@ from homeport.servers.ftp.arguments import argument_of, optional_text_of
 from homeport.servers.ftp.flows import deflated
 from homeport.servers.ftp.pump import SendBlocks
 from homeport.servers.ftp.session import FtpSession
-from homeport.servers.ftp.transfer import Transfer
+from homeport.servers.ftp.transfer import Deed, Transfer
 
 _LINES_A_BLOCK = 512  # some 40 KiB
 _FIRST_LINES = 64  # a reader who waits sees something soon
@@ -88,7 +88,7 @@ async def _send(session: FtpSession, path: VirtualPath, blocks: _Blocks) -> None
     session.require_endpoint()
     try:
         first = await session.call(next, blocks, b"")  # a missing folder is 550, and not an empty listing after 150
-        async with Transfer(session, f"Listing {path}") as transfer:
+        async with Transfer(session, Deed.LISTING, path) as transfer:
             connection = await transfer.connect(f"Here comes the listing of {path}.")
             whole = deflated(itertools.chain((first,), blocks), session.settings)
             await transfer.pump(SendBlocks(connection, whole, lambda: None))

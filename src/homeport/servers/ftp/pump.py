@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from homeport.core.sessions import SessionRecord
 from homeport.servers.ftp.data import DataConnection, NotReady
 from homeport.servers.offload import Offload
 from homeport.servers.readiness import Side
@@ -70,8 +71,12 @@ class Buffers:
 
 @dataclass(slots=True)
 class Meter:
-    """How far a transfer is; the thread writes, the loop reads. `started_at` and `last_at` by the monotonic clock."""
+    """How far a transfer is; the thread writes, the loop reads. `started_at` and `last_at` by the monotonic clock.
 
+    `record` shows it to whoever asks who is connected.
+    """
+
+    record: SessionRecord | None = None
     clock: Callable[[], float] = time.monotonic
     bytes: int = 0
     started_at: float = field(init=False)
@@ -83,6 +88,8 @@ class Meter:
     def count(self, amount: int) -> float:
         """Note `amount` bytes; the time now."""
         self.bytes += amount
+        if self.record is not None:
+            self.record.moved_bytes = self.bytes
         self.last_at = self.clock()
         return self.last_at
 
@@ -112,11 +119,13 @@ class Mover:
     def step(self) -> Wants:
         """Move bytes until the socket does not keep up, the rate limit says wait, or all is done."""
         most = _SENDFILE_BYTES if self._bucket is None else BUFFER_BYTES
+        budget_s = self._linger_s
         while not self.stopped:
             try:
                 moved = self._flow.move(most)
             except NotReady as waiting:
-                if not self._becomes_ready(waiting.side):
+                budget_s = self._linger(waiting.side, budget_s)
+                if not budget_s:
                     return Wants.READ if waiting.side is Side.READ else Wants.WRITE
                 continue
             if moved == 0:
@@ -129,18 +138,21 @@ class Mover:
                 return Wants.TURN
         return Wants.TURN
 
-    def _becomes_ready(self, side: Side) -> bool:
-        if self._linger_s <= 0:
-            return False
+    def _linger(self, side: Side, budget_s: float) -> float:
+        """Wait in the thread until the socket is ready; what is left of `budget_s` then, 0 when it is used up.
+
+        The budget is a whole step's: a peer that sends one byte at a time soon gives the thread back.
+        """
         poller = select.poll()
         poller.register(self._connection.fd, select.POLLIN if side is Side.READ else select.POLLOUT)
-        give_up_at = time.monotonic() + self._linger_s
-        while not self.stopped and not self._offload.crowded:
-            if poller.poll(_LINGER_SLICE_MS):
-                return True
-            if time.monotonic() >= give_up_at:
-                return False
-        return False
+        give_up_at = time.monotonic() + budget_s
+        left_s = budget_s
+        while left_s > 0 and not self.stopped and not self._offload.crowded:
+            ready = poller.poll(min(_LINGER_SLICE_MS, left_s * 1000))
+            left_s = give_up_at - time.monotonic()
+            if ready:
+                return max(left_s, 0.0)
+        return 0.0
 
 
 class SendFile:

@@ -10,8 +10,10 @@ import contextlib
 import logging
 import socket
 
+from homeport.core.accounts import Account
 from homeport.servers.deadlines import Deadlines
 from homeport.servers.ftp.control import ControlConnection
+from homeport.servers.ftp.data import Farewells
 from homeport.servers.ftp.front import Front, FtpCore
 from homeport.servers.ftp.passive import PassivePorts
 from homeport.servers.ftp.settings import FtpSettings
@@ -68,7 +70,8 @@ class FtpServer:
         deadlines = Deadlines(asyncio.get_running_loop())
         passive = PassivePorts(settings.passive_ports, deadlines, settings.times.connect_s)
         own_ports = frozenset(address.port for address, _ in opened)
-        self._front = Front(settings, self._core, certificates, deadlines, passive, own_ports=own_ports)
+        farewells = Farewells(deadlines)
+        self._front = Front(settings, self._core, certificates, deadlines, passive, farewells, own_ports=own_ports)
 
     async def serve(self) -> None:
         """See lifecycle.Server."""
@@ -83,6 +86,13 @@ class FtpServer:
         if self._front.certificates is not None:
             self._front.certificates.reload()
         self._settings = self._front.settings = settings
+
+    def account_changed(self, name: str, account: Account | None) -> None:
+        """The account called `name` is now `account`, or gone (None). Its sessions go on with its new rights and
+        limits, or end, when it may not be used any more or the password was changed.
+        """
+        for connection in list(self._connections):
+            connection.account_changed(name, account)
 
     async def drain(self, deadline_s: float) -> None:
         """See lifecycle.Server."""
@@ -107,6 +117,7 @@ class FtpServer:
             connection.abort()
         await self._wait_until_gone(_CLOSE_S)
         if self._front is not None:
+            self._front.farewells.close()
             self._front.deadlines.close()
 
     async def _wait_until_gone(self, deadline_s: float) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar
 
 from homeport.core.paths import ROOT, VirtualPath
 from homeport.servers.ftp.addresses import Ip
@@ -16,6 +16,7 @@ from homeport.servers.ftp.errors import Refused
 if TYPE_CHECKING:
     from homeport.core.accounts import Account
     from homeport.core.home import Home
+    from homeport.core.sessions import SessionRecord
     from homeport.protocols.ftp.engine import FtpEngine
     from homeport.protocols.ftp.settings import Settings
     from homeport.servers.ftp.endpoints import Endpoint
@@ -51,7 +52,7 @@ class FtpSession:
         self.engine = engine
         self.local = local
         self.peer = peer
-        self.record: Any = None
+        self.record: SessionRecord | None = None
         self.account: Account | None = None
         self.folder: VirtualPath = ROOT
         self.endpoint: Endpoint | None = None
@@ -82,6 +83,12 @@ class FtpSession:
         """Somebody has logged in."""
         self.account, self._home = account, home
         self.folder = ROOT
+
+    def refresh(self, account: Account) -> None:
+        """The account has other rights or limits now."""
+        self.account = account
+        if self._home is not None:
+            self._home.refresh(account)
 
     def leave(self) -> Home | None:
         """Nobody is logged in any more; the home, which the caller closes."""
@@ -119,8 +126,11 @@ class FtpSession:
     def bucket(self, *, upload: bool) -> Bucket | None:
         """The rate limit of the account's uploads or downloads, shared by its sessions; None where it has none."""
         assert self.account is not None
-        limits = self.account.limits
-        rate = limits.upload_bytes_per_s if upload else limits.download_bytes_per_s
+        own, common = self.account.limits, self.front.settings
+        if upload:
+            rate = own.upload_bytes_per_s or common.upload_bytes_per_s
+        else:
+            rate = own.download_bytes_per_s or common.download_bytes_per_s
         return None if rate is None else self.front.bucket(self.account.id, rate, upload=upload)
 
     def require_endpoint(self) -> None:

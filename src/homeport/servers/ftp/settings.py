@@ -50,6 +50,8 @@ class FtpSettings:
     mode_z: bool = True
     max_line_bytes: int = 4096
     max_login_attempts: int = 4
+    upload_bytes_per_s: int | None = None  # of each account that has no limit of its own; all its sessions share it
+    download_bytes_per_s: int | None = None
     min_rate_bytes_per_s: int = 8  # below this for a whole `data_s`, a transfer is given up
     backlog: int = 4096
     reuse_port: bool = False  # several workers on one port
@@ -87,6 +89,8 @@ def ftp_settings(settings: Settings) -> FtpSettings:
         charset_for=ftp.charset_for,
         mode_z=ftp.deflate_level > 0,
         max_line_bytes=ftp.max_line_bytes,
+        upload_bytes_per_s=limits.upload_bytes_per_s,
+        download_bytes_per_s=limits.download_bytes_per_s,
         reuse_port=settings.workers > 1,
         greeting=ftp.greeting,
         times=FtpTimes(

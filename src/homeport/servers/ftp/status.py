@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 
 from homeport.core.quota import Usage
+from homeport.core.sessions import SessionRecord
 from homeport.protocols.ftp.arguments import Listing
 from homeport.protocols.ftp.events import Request
 from homeport.servers.ftp.arguments import argument_of
@@ -45,7 +46,7 @@ def _lines(session: FtpSession) -> list[str]:
     else:
         seconds = max(time.monotonic() - transfer.meter.started_at, 0.001)
         done = transfer.meter.bytes
-        lines.append(f"{transfer.what}: {done} bytes so far, {done / seconds:.0f} bytes/s")
+        lines.append(f"{transfer.title}: {done} bytes so far, {done / seconds:.0f} bytes/s")
     return lines
 
 
@@ -69,8 +70,13 @@ def quota_lines(usage: Usage) -> list[str]:
 async def who(session: FtpSession, request: Request) -> None:  # noqa: ARG001 - every handler's arguments
     """SITE WHO: the account's own sessions, through whichever protocol."""
     assert session.account is not None
-    own = [record for record in session.front.core.sessions.snapshot() if record.account == session.account.name]
-    session.reply(200, ("Sessions:", *(f"{one.id} {one.protocol} from {one.peer}: {one.doing}" for one in own), "End"))
+    own = session.front.core.sessions.of_account(session.account.id)
+    session.reply(200, ("Sessions:", *map(_session_line, own), "End"))
+
+
+def _session_line(record: SessionRecord) -> str:
+    line = f"{record.id} {record.protocol} from {record.peer}: {record.doing}"
+    return line if record.path is None else f"{line} {record.path}, {record.moved_bytes} bytes so far"
 
 
 async def idle(session: FtpSession, request: Request) -> None:

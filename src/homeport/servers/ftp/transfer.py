@@ -6,11 +6,13 @@ what happened as one exception: DataRefused, DataLost, a core error, or Stopped.
 
 from __future__ import annotations
 
+import enum
 import time
 from typing import TYPE_CHECKING
 
+from homeport.core.paths import VirtualPath
 from homeport.protocols.ftp.settings import Protection
-from homeport.servers.ftp.data import DataConnection, DataError, DataLost, DataRefused, close_when_heard
+from homeport.servers.ftp.data import DataConnection, DataError, DataLost, DataRefused
 from homeport.servers.ftp.pump import Bucket, Flow, Handshake, Meter, Mover, Wants
 from homeport.servers.readiness import Side, Waits, Woken
 
@@ -18,18 +20,31 @@ if TYPE_CHECKING:
     from homeport.servers.ftp.session import FtpSession
 
 
+ABORTED = "The transfer was stopped."
+
+
 class Stopped(Exception):
     """Somebody stopped the transfer; the text says who and why."""
+
+
+class Deed(enum.Enum):
+    """What a transfer does, as STAT says it; the names are those of `homeport who`."""
+
+    UPLOAD = "Receiving"
+    DOWNLOAD = "Sending"
+    LISTING = "Listing"
 
 
 class Transfer:
     """What a session transfers now. Made by a handler, used in one `async with`."""
 
-    def __init__(self, session: FtpSession, what: str, bucket: Bucket | None = None) -> None:
-        self.what = what  # such as "Sending /a/b"
-        self.meter = Meter()
+    def __init__(self, session: FtpSession, deed: Deed, path: VirtualPath, *, size: int | None = None) -> None:
+        assert session.record is not None
+        self.title = f"{deed.value} {path}"
+        self.meter = Meter(session.record)
+        session.record.begin(deed.name.lower(), str(path), total_bytes=size)
         self._session = session
-        self._bucket = bucket
+        self._bucket = None if deed is Deed.LISTING else session.bucket(upload=deed is Deed.UPLOAD)
         self._waits = Waits()
         self._connection: DataConnection | None = None
         self._mover: Mover | None = None
@@ -38,15 +53,19 @@ class Transfer:
 
     async def __aenter__(self) -> Transfer:
         self._session.transfer = self
+        if self._session.engine.aborting:  # ABOR came while the file was being opened
+            self.stop(ABORTED)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self._session.transfer = None
+        if self.meter.record is not None:
+            self.meter.record.rest()
         connection, self._connection = self._connection, None
         if connection is None:
             return
         if self._ended_well and connection.is_private:
-            close_when_heard(connection, self._session.front.deadlines, self._session.front.settings.times.linger_s)
+            self._session.front.farewells.add(connection, self._session.front.settings.times.linger_s)
         else:
             connection.close()
 
@@ -71,6 +90,7 @@ class Transfer:
         endpoint = session.take_endpoint()
         assert endpoint is not None, "handlers ask require_endpoint first"
         try:
+            self.check()
             session.reply(150, announcement)
             settings = session.front.settings
             try:

@@ -23,7 +23,7 @@ from homeport.servers.ftp.errors import DATA_LOST, Refused, reply_to
 from homeport.servers.ftp.flows import download_flow, upload_sink
 from homeport.servers.ftp.pump import Receive
 from homeport.servers.ftp.session import FtpSession
-from homeport.servers.ftp.transfer import Stopped, Transfer
+from homeport.servers.ftp.transfer import Deed, Stopped, Transfer
 
 _STOU_STEM = "upload"
 _STOU_TRIES = 8
@@ -54,7 +54,7 @@ async def retrieve(session: FtpSession, request: Request) -> None:
 
 
 async def _send(session: FtpSession, download: Download) -> None:
-    async with Transfer(session, f"Sending {download.path}", session.bucket(upload=False)) as transfer:
+    async with Transfer(session, Deed.DOWNLOAD, download.path, size=download.remaining) as transfer:
         connection = await transfer.connect(f"Sending {download.path} ({download.remaining} bytes).")
         await transfer.pump(download_flow(connection, download, session.settings))
 
@@ -122,7 +122,7 @@ async def _receive(session: FtpSession, plan: _Plan) -> None:
 
 async def _take_in(session: FtpSession, plan: _Plan, arrival: _Arrival) -> None:
     path = arrival.upload.path
-    async with Transfer(session, f"Receiving {path}", session.bucket(upload=True)) as transfer:
+    async with Transfer(session, Deed.UPLOAD, path) as transfer:
         connection = await transfer.connect(plan.announcement.format(path=path))
         arrival.check = transfer.check
         write, finish = upload_sink(arrival.write, arrival.finish, session.settings)
