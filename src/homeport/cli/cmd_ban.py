@@ -54,6 +54,7 @@ def add(
 ) -> None:
     """Keep an address out (IPv6: its /64). Sessions that are open go on; `kick` ends them."""
     from homeport.cli.opening import services_of
+    from homeport.core.audit_events import BanSet, Who
 
     kind_and_subject = ("address", address) if name is None else ("pair", f"{name} {address}")
     with services_of(directory) as services:
@@ -61,6 +62,7 @@ def add(
             ban = services.guard.ban(*kind_and_subject, reason, duration_s)
         except ValueError as error:
             raise click.UsageError(f"{address!r} cannot be banned: {error}") from error
+        services.audit.write(BanSet(Who(), ban.kind, ban.subject, reason, duration_s))
     if as_json:
         put_json(asdict(ban))
     else:
@@ -74,9 +76,12 @@ def add(
 def remove(subject: str, directory: str | None, as_json: bool) -> None:
     """End the bans of an address or a name, and forget the failures that they came from."""
     from homeport.cli.opening import services_of
+    from homeport.core.audit_events import BanLifted, Who
 
     with services_of(directory) as services:
         was_banned = services.guard.unban(subject)
+        if was_banned:
+            services.audit.write(BanLifted(Who(), subject))
     if as_json:
         put_json({"subject": subject, "was_banned": was_banned})
     else:

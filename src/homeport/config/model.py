@@ -261,10 +261,8 @@ class LoginSettings(Section):
 class LogSettings(Section):
     """The logs folder"""
 
-    audit: bool = True
-    """logs/audit.jsonl: every login, refusal, transfer, rename and deletion as one JSON line."""
     xferlog: bool = True
-    """logs/xferlog: transfers in the format of the classic FTP servers."""
+    """Whether logs/xferlog is written, with transfers in the format of other FTP servers; audit.jsonl always is."""
     level: Literal["debug", "info", "warning", "error"] = "info"
     """How much the server says on standard error."""
 

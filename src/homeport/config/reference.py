@@ -24,7 +24,7 @@ take effect at the next start; all others at `homeport reload`, for sessions tha
 """
 
 
-def markdown() -> str:
+def render() -> str:
     """The whole of docs/configuration.md."""
     sections = [name for name, field in Settings.model_fields.items() if _is_section(field.annotation)]
     parts = [_HEAD, "## Top of the file\n", _table(Settings(), "", set(sections))]

@@ -30,7 +30,6 @@ NEEDS_RESTART = frozenset(
         "login.max_ban_s",
         "login.never_ban",
         "login.password_cache_s",
-        "logs.audit",
         "logs.xferlog",
     }
 )

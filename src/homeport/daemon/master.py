@@ -19,6 +19,8 @@ from homeport.config.load import load
 from homeport.config.model import Settings
 from homeport.config.problems import ConfigError
 from homeport.config.reloading import changes, effective
+from homeport.core.audit import AuditLog
+from homeport.core.audit_events import ConfigReloaded, Who
 from homeport.daemon.control_server import ControlServer
 from homeport.daemon.errors import ControlRefused, StartFailed
 from homeport.daemon.instance import Instance
@@ -64,6 +66,7 @@ class Master:
         self._announce = announce
         self._worker_module = worker_module
         self._reserved = ReservedPorts()
+        self._audit = AuditLog(instance.audit_log)
         self._workers: dict[int, WorkerProcess] = {}
         self._services: Services = {}
         self._state = "starting"
@@ -99,6 +102,7 @@ class Master:
             for worker in self._workers.values():
                 worker.kill()
             self._reserved.close()
+            self._audit.close()
         if self._failures:
             raise self._failures[0]
 
@@ -264,9 +268,14 @@ class Master:
         async with self._reload_lock:
             notify_reloading()
             try:
-                return await self._reload_validated()
+                answer = await self._reload_validated()
+            except ControlRefused as error:
+                self._audit.write(ConfigReloaded(Who(), error.text))
+                raise
             finally:
                 notify("READY=1")
+            self._audit.write(ConfigReloaded(Who()))
+            return answer
 
     async def _reload_validated(self) -> Message:
         try:

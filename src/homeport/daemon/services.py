@@ -13,15 +13,20 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Self
 
-from homeport.config.model import LoginSettings, Settings
+from homeport.config.model import LimitSettings, LoginSettings, Settings
 from homeport.core.accounts import Account, Accounts
+from homeport.core.audit import AuditLog
+from homeport.core.audit_events import QuotaDrift, Who
 from homeport.core.count import Count
+from homeport.core.digests import DigestStore
 from homeport.core.durability import Durability, Policy
+from homeport.core.home import HomeServices, Modes
 from homeport.core.jail import Jail
 from homeport.core.login import Login
 from homeport.core.login_guard import GuardSettings, LoginGuard
 from homeport.core.passwords import PasswordVerifier
 from homeport.core.quota import Ledger, Recount
+from homeport.core.sessions import SessionLimits, Sessions
 from homeport.core.stages import StageFolder
 from homeport.core.state import Database, open_database
 from homeport.daemon.instance import Instance
@@ -93,13 +98,46 @@ class Services:
         return Durability(Policy(self.settings.fsync))
 
     @cached_property
+    def sessions(self) -> Sessions:
+        """Who is connected to this process."""
+        return Sessions(session_limits(self.settings.limits))
+
+    @cached_property
+    def audit(self) -> AuditLog:
+        """What is remembered of what people did."""
+        audit = AuditLog(self.instance.audit_log, self.instance.xferlog if self.settings.logs.xferlog else None)
+        self._opened.callback(audit.close)
+        return audit
+
+    @cached_property
+    def home_services(self) -> HomeServices:
+        """What all homes share."""
+        storage = self.settings.storage
+        return HomeServices(
+            ledger=self.ledger,
+            stages=self.stages,
+            digests=DigestStore(self.database),
+            audit=self.audit,
+            durability=self.durability,
+            modes=Modes(storage.file_mode, storage.directory_mode),
+        )
+
+    @cached_property
     def login(self) -> Login:
         """The one way in."""
         return Login(self.accounts, self.passwords, self.guard)
 
     def recount(self, account: Account) -> Recount:
         """Count the account's files again and make that the truth. Raises LedgerBusy, HomeUnavailable and the like."""
-        return self.ledger.recount(account.id, lambda: self.count(account))
+        recount = self.ledger.recount(account.id, lambda: self.count(account))
+        self.note_drift(account.name, recount)
+        return recount
+
+    def note_drift(self, name: str, recount: Recount) -> None:
+        """Remember that a recount found something else than the ledger said."""
+        drift = recount.drift
+        if drift.bytes or drift.files:
+            self.audit.write(QuotaDrift(Who(account=name), drift.bytes, drift.files))
 
     def remove(self, account: Account, *, keep_files: bool) -> None:
         """Forget the account; its unfinished uploads go in any case."""
@@ -128,3 +166,8 @@ def guard_settings(login: LoginSettings) -> GuardSettings:
         max_ban_s=login.max_ban_s,
         never_ban=tuple(ip_network(network) for network in login.never_ban),
     )
+
+
+def session_limits(limits: LimitSettings) -> SessionLimits:
+    """The registry's own form of the limits."""
+    return SessionLimits(limits.sessions, limits.sessions_per_address, limits.sessions_per_account)

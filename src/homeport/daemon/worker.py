@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -74,6 +75,7 @@ class Worker:
         self._link = Link(self._handle)
         self._app: App | None = None
         self._settings = Settings()
+        self._name = "worker"
         self._drain_s: float | None = None
         self._stop = asyncio.Event()
         self._end = asyncio.Event()
@@ -97,7 +99,8 @@ class Worker:
         if told["master_pid"] != os.getppid():
             return 1  # the master died before the kernel knew that we depend on it
         self._settings = Settings.model_validate(told["settings"])
-        logs.configure(self._settings.logs.level, f"worker{told['slot']}")
+        self._name = f"worker{told['slot']}"
+        logs.configure(self._settings.logs.level, self._name)
         try:
             app = self._app = self._build(Assignment(Instance(Path(told["directory"])), self._settings, told["slot"]))
             await app.start()
@@ -159,8 +162,15 @@ class Worker:
         elif self._app is None:
             raise ControlRefused("busy", "the worker is starting; try again in a moment")
         else:
-            return await self._app.answer(verb, arguments)
+            return await self._answer(self._app, verb, arguments)
         return None
+
+    async def _answer(self, app: App, verb: str, arguments: Message) -> Message | None:
+        answer = await app.answer(verb, arguments)
+        if verb == "reload":
+            self._settings = Settings.model_validate(arguments["settings"])
+            logs.configure(self._settings.logs.level, self._name)
+        return answer
 
 
 async def _bind(servers: Sequence[Server]) -> None:
@@ -204,6 +214,13 @@ def die_with_master() -> None:
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
+def _allow_many_files() -> None:
+    """Take as many descriptors as we may: each session needs a few."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def main(build: Build) -> int:
     """Run a worker on this process's standard input; the exit status."""
     if sys.platform == "linux":
@@ -211,6 +228,8 @@ def main(build: Build) -> int:
     # A terminal's Ctrl-C and hang-up go to the whole group; the master decides what they mean.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    os.umask(0o077)
+    _allow_many_files()
     connection = socket.socket(fileno=os.dup(0))
     with open(os.devnull, "rb") as nothing:
         os.dup2(nothing.fileno(), 0)
