@@ -17,7 +17,7 @@ MADE_BY: dict[str, str] = runpy.run_path(str(ROOT / "tools" / "make-docs"))["MAD
 @pytest.mark.parametrize("name", MADE_BY)
 def test_a_made_paper_is_up_to_date(name: str) -> None:
     text = (ROOT / "docs" / name).read_text(encoding="utf-8")
-    assert text == importlib.import_module(MADE_BY[name]).markdown(), "run `make docs`"
+    assert text == importlib.import_module(MADE_BY[name]).render(), "run `make docs`"
 
 
 def test_every_setting_is_in_the_reference() -> None:
