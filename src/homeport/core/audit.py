@@ -49,7 +49,7 @@ class LineFile:
         except OSError as error:
             self._fail(len(lines), error.strerror or type(error).__name__)
             return
-        self._torn = written < len(block) and block[written - 1 : written] != b"\n"
+        self._torn = 0 < written < len(block) and block[written - 1 : written] != b"\n"
         if written < len(block):
             self._fail(block.count(b"\n", written), "the disk is full")
         elif self._failed:
@@ -123,8 +123,7 @@ class AuditLog:
         self._waiting.append((self._clock(), event))
         if self._thread is None:
             self._start()
-        if not self._wake.is_set():
-            self._wake.set()
+        self._wake.set()
 
     def flush(self) -> None:
         """Write what is waiting now; returns when it has been handed to the kernel."""

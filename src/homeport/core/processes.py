@@ -6,6 +6,7 @@ which the kernel drops with the process; only between machines does the heartbea
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import secrets
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from sqlalchemy import Row, delete, exists, select, update
 
+from homeport.core.errors import StorageFailed
 from homeport.core.schema import leases, processes
 from homeport.core.state import Database
 
@@ -56,11 +58,9 @@ class Processes:
         self._lock: int | None = None
 
     def register(self) -> None:
-        """Make this process's entry, or make it again if another process took this one for dead."""
+        """Make this process's entry, or make it again after another took it for dead. Raises StorageFailed."""
         if self._folder is not None and self._lock is None:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = os.open(self._path(self.id), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
+            self._lock = self._make_lock(self._folder)
         entry = {"id": self.id, "host": f"{self._host}/{self._boot}", "pid": os.getpid()}
         values = {**entry, "heartbeat_at": self._clock()}
         insert = self._database.insert(processes).values(values)
@@ -107,6 +107,15 @@ class Processes:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+    def _make_lock(self, folder: Path) -> int:
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = os.open(self._path(self.id), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError as error:
+            raise StorageFailed(errno.errorcode.get(error.errno or 0, "unknown")) from error
+        return lock
 
     def _path(self, process_id: str) -> Path:
         assert self._folder is not None
