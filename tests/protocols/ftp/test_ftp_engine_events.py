@@ -137,6 +137,18 @@ def test_abor_waits_behind_a_short_request_and_stops_a_long_one() -> None:
     assert driver.said() == "426 Cut.\r\n226 The transfer was stopped.\r\n"
 
 
+def test_what_was_pipelined_behind_a_long_request_waits_for_its_reply() -> None:
+    driver = logged_in()
+    driver.tell(b"HASH x\r\nSYST\r\nNOOP\r\n")
+    driver.engine.transfer_started()
+    assert driver.said() == ""
+    driver.engine.reply(213, "ab")
+    assert driver.said() == "213 ab\r\n215 UNIX Type: L8\r\n200 Here.\r\n"
+    driver.tell("HASH x")
+    driver.engine.transfer_started()
+    assert driver.tell("NOOP") == "200 Here.\r\n"
+
+
 def test_quit() -> None:
     driver = logged_in()
     assert driver.tell(b"QUIT\r\nNOOP\r\n") == "221 Goodbye.\r\n"

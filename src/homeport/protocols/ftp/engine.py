@@ -207,8 +207,8 @@ class FtpEngine:
     def transfer_started(self) -> None:
         """The running Request takes long: hear ABOR, NOOP, STAT and QUIT. A 1xx does the same for a data command."""
         self._work = next_work(self._work, Step.TRANSFERRING)
+        self._pump()  # what is here already was pipelined: it is held, and only ABOR heard
         self._begun = True
-        self._pump()
 
     def tls_started(self) -> None:
         """The handshake is done. Everything said before it is forgotten."""
