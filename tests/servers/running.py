@@ -19,12 +19,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import trustme
 from tests.servers.loops import FACTORIES
 
 from homeport.core.accounts import Accounts
+from homeport.core.audit import AuditLog
 from homeport.core.digests import DigestStore
 from homeport.core.durability import Durability, Policy
 from homeport.core.home import Home, HomeServices, Modes
@@ -83,14 +84,15 @@ def built_house(root: Path) -> Iterator[House]:
             (root / folder).mkdir()
         ledger = Ledger(database, "test", root / "run")
         cleanup.callback(ledger.close)
+        audit = AuditLog(root / "audit.jsonl", root / "xferlog")
+        cleanup.callback(audit.close)
         services = HomeServices(
             ledger=ledger,
             stages=cleanup.enter_context(StageFolder(root / "stage")),
             digests=DigestStore(database),
-            audit=cast(Any, None),
+            audit=audit,
             durability=Durability(Policy.NEVER),
             modes=Modes(),
-            clock=lambda: 0.0,
         )
         yield House(root, database, Accounts(database, root / "homes", cost=CHEAP), services)
 
@@ -322,6 +324,7 @@ def _core(house: Any, sessions: Sessions) -> FtpCore:
         open_home=lambda account, record: Home(account, house.services, record),
         files=Offload(16, name="files"),
         logins=Offload(4, name="logins"),
+        audit=house.services.audit.write,
     )
 
 

@@ -45,6 +45,7 @@ class ServerApp:
             open_home=self._homes.open,
             files=self._files,
             logins=self._logins,
+            audit=self._services.audit.write,
         )
         self._ftp = build_ftp(settings, core, self._place)
         self._verbs: dict[str, Callable[[Message], Awaitable[Message]]] = {

@@ -107,10 +107,9 @@ class TlsPump:
         self.failure = ""
 
     @property
-    def description(self) -> str:
-        """Version and cipher, such as `TLSv1.3 TLS_AES_256_GCM_SHA384`; empty before the handshake is done."""
-        cipher = self._object.cipher()
-        return f"{self._object.version()} {cipher[0]}" if cipher else ""
+    def version(self) -> str | None:
+        """Such as `TLSv1.3`; None before the handshake is done."""
+        return self._object.version() if self._object.cipher() else None
 
     def receive(self, data: bytes) -> bytes:
         """Take `data` from the wire; the clear text in it. Never raises: see `state` and `failure`."""

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any, cast
 
-from homeport.core.accounts import Account
+from homeport.core.audit_events import LoggedIn, LoggedOut, LoginFailed, Who
 from homeport.core.errors import HomeportError, LoginRefused
 from homeport.core.home import Home
 from homeport.protocols.ftp.engine import FtpEngine
@@ -20,7 +21,7 @@ from homeport.protocols.ftp.events import Abort, Close, Event, Login, Quit, Rein
 from homeport.servers import eager
 from homeport.servers.ftp.addresses import peer_ip
 from homeport.servers.ftp.data import DataError
-from homeport.servers.ftp.errors import DATA_LOST, Refused, reply_to
+from homeport.servers.ftp.errors import DATA_LOST, Refused, reply_to, sentence
 from homeport.servers.ftp.front import Front
 from homeport.servers.ftp.handlers import HANDLERS
 from homeport.servers.ftp.session import FtpSession
@@ -48,6 +49,7 @@ class ControlConnection(asyncio.Protocol):
         self._lost = False
         self._draining = False
         self._failed_logins = 0
+        self._reason: str | None = None  # why it ended
         self._room: asyncio.Future[None] | None = None
         self._life = front.deadlines.new(self._life_is_over)  # login, then idleness
         self._stall = front.deadlines.new(self._stalled)  # TLS handshake, unread replies
@@ -142,25 +144,13 @@ class ControlConnection(asyncio.Protocol):
         if not self.busy:
             self.terminate(reason)
 
-    def account_changed(self, name: str, account: Account | None) -> None:
-        """The account called `name` is now `account`, or gone."""
-        known = self.session.account
-        if known is None or known.name != name:
-            return
-        if account is None or not account.enabled:
-            self.terminate("This account is closed.")
-        elif account.password_changed_at != known.password_changed_at:
-            self.terminate("The password was changed: log in again.")
-        else:
-            self.session.refresh(account)
-
     def abort(self) -> None:
         """Cut the connection now."""
         self._hung_up = True
         self._transport.abort()
 
     def _kick_from_anywhere(self, reason: str) -> None:
-        self._loop.call_soon_threadsafe(self.terminate, reason)
+        self._loop.call_soon_threadsafe(self.terminate, sentence(reason))
 
     # What the session says
 
@@ -281,6 +271,7 @@ class ControlConnection(asyncio.Protocol):
             await self._enter(login)
         except LoginRefused as error:
             self._failed_logins += 1
+            self._front.core.audit(LoginFailed(self._who(), login.user, error.reason))
             await asyncio.sleep(error.delay_s)
             if self._failed_logins >= self._front.settings.max_login_attempts:
                 self._engine.login_refused(421, "Too many failed logins on one connection.")
@@ -288,6 +279,7 @@ class ControlConnection(asyncio.Protocol):
                 self._engine.login_refused(530, "Login incorrect.")
         except HomeportError as error:
             code, text = reply_to(error)
+            self._front.core.audit(LoginFailed(self._who(), login.user, str(error)))
             self._engine.login_refused(code, text)
         except Exception:  # noqa: BLE001 - as above
             _log.exception("a login failed")
@@ -298,20 +290,34 @@ class ControlConnection(asyncio.Protocol):
         assert session.record is not None
         account = await core.logins.run(core.login.authenticate, login.user, login.password, session.peer_name)
         core.sessions.log_in(session.record, account)
-        home = await session.call(core.open_home, account, session.record)
-        if self._lost:
-            await session.call(home.close)
-            return
-        session.enter(account, home)
+        try:
+            home = await session.call(core.open_home, account, session.record)
+        except BaseException:
+            core.sessions.log_out(session.record)
+            raise
+        session.enter(home)
+        core.audit(LoggedIn(Who.of(session.record), self._tls.version if self._tls else None))
         self._life.set(session.idle_s)
         self._engine.login_accepted(f"Welcome, {account.name}.", charset=account.charset)
 
     async def _leave(self) -> None:
         home = self.session.leave()
         if home is not None:
+            self._say_logged_out()
             assert self.session.record is not None
             self._front.core.sessions.log_out(self.session.record)
             await self.session.call(home.close)
+
+    def _say_logged_out(self) -> None:
+        record = self.session.record
+        assert record is not None
+        seconds = time.monotonic() - record.started_at
+        self._front.core.audit(LoggedOut(Who.of(record), seconds, self._reason))
+
+    def _who(self) -> Who:
+        """Whoever this is, for the audit log."""
+        record = self.session.record
+        return Who(peer=self.session.peer_name, protocol="ftp") if record is None else Who.of(record)
 
     async def _reinitialize(self) -> None:
         await self._leave()
@@ -369,6 +375,7 @@ class ControlConnection(asyncio.Protocol):
         if self._hung_up:
             return
         _log.debug("%s: closing: %s", self.session.peer_name, reason)
+        self._reason = reason
         self._full = False
         self._write_output()
         self._hung_up = True
@@ -402,6 +409,7 @@ class ControlConnection(asyncio.Protocol):
         record = self.session.record
         try:
             if home is not None:
+                self._say_logged_out()
                 await self.session.call(home.close)
         finally:
             if record is not None:

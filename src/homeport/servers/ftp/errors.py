@@ -63,12 +63,12 @@ def code_of(error: HomeportError) -> int:
 def reply_to(error: Refused | HomeportError | DataError) -> tuple[int, str]:
     """The code and the text that answer a command which ended with `error`."""
     if isinstance(error, HomeportError):
-        return code_of(error), _sentence(str(error))
+        return code_of(error), sentence(str(error))
     if isinstance(error, DataError):
         return (error.code if isinstance(error, DataRefused) else DATA_LOST), str(error)
     return error.code, str(error)
 
 
-def _sentence(text: str) -> str:
-    """Core's sentences begin with a path or in lower case and end without a full stop."""
+def sentence(text: str) -> str:
+    """Core's sentences begin with a path or in lower case and end without a full stop; replies read otherwise."""
     return text[:1].upper() + text[1:] + "."

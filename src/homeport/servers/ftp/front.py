@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from homeport.core.accounts import Account
+from homeport.core.audit_events import Event
 from homeport.core.home import Home
 from homeport.core.login import Login
 from homeport.core.sessions import SessionRecord, Sessions
@@ -23,10 +24,14 @@ from homeport.servers.offload import Offload
 from homeport.servers.tls import Certificates
 
 
+def _forget(_: Event) -> None:
+    """No audit log."""
+
+
 @dataclass(frozen=True, slots=True)
 class FtpCore:
     """The rules of the house, as far as FTP meets them. `files` and `logins` are threads: a queue of password checks
-    must not hold up transfers.
+    must not hold up transfers. `audit` notes an event, at once and whatever happens.
     """
 
     login: Login
@@ -34,6 +39,7 @@ class FtpCore:
     open_home: Callable[[Account, SessionRecord], Home]
     files: Offload
     logins: Offload
+    audit: Callable[[Event], None] = _forget
 
 
 class SharedRate:

@@ -175,13 +175,11 @@ def _names(view: _View, text: str | None) -> Iterator[str]:
 
 
 def _long_line(session: FtpSession) -> LineOf:
-    assert session.account is not None
     line = ListLines(session.account.name, time.time()).line
     return lambda entry: line(entry.name, entry.kind.value, entry)
 
 
 def _fact_line(session: FtpSession) -> LineOf:
-    assert session.account is not None
     line = FactLines(session.settings.facts, session.account.rights.names()).line
     return lambda entry: line(entry.name, entry.kind.value, entry)
 

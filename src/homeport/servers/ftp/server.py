@@ -10,7 +10,6 @@ import contextlib
 import logging
 import socket
 
-from homeport.core.accounts import Account
 from homeport.servers.deadlines import Deadlines
 from homeport.servers.ftp.control import ControlConnection
 from homeport.servers.ftp.data import Farewells
@@ -86,13 +85,6 @@ class FtpServer:
         if self._front.certificates is not None:
             self._front.certificates.reload()
         self._settings = self._front.settings = settings
-
-    def account_changed(self, name: str, account: Account | None) -> None:
-        """The account called `name` is now `account`, or gone (None). Its sessions go on with its new rights and
-        limits, or end, when it may not be used any more or the password was changed.
-        """
-        for connection in list(self._connections):
-            connection.account_changed(name, account)
 
     async def drain(self, deadline_s: float) -> None:
         """See lifecycle.Server."""

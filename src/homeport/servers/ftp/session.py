@@ -45,7 +45,7 @@ class Wire(Protocol):
 
 
 class FtpSession:
-    """`peer` and `local` are None for a Unix socket. `home` and `account` are set while somebody is logged in."""
+    """`peer` and `local` are None for a Unix socket. `home` and `account` are there while somebody is logged in."""
 
     def __init__(self, front: Front, engine: FtpEngine, wire: Wire, local: Ip | None, peer: Ip | None) -> None:
         self.front = front
@@ -53,7 +53,6 @@ class FtpSession:
         self.local = local
         self.peer = peer
         self.record: SessionRecord | None = None
-        self.account: Account | None = None
         self.folder: VirtualPath = ROOT
         self.endpoint: Endpoint | None = None
         self.transfer: Transfer | None = None
@@ -70,6 +69,11 @@ class FtpSession:
         return self._home
 
     @property
+    def account(self) -> Account:
+        """The account as it is now: rights and limits may change while the session lasts."""
+        return self.home.account
+
+    @property
     def settings(self) -> Settings:
         """The parameters of the coming transfer."""
         return self.engine.settings
@@ -79,20 +83,14 @@ class FtpSession:
         """The client's address for logs and guards; `unix` where it has none."""
         return "unix" if self.peer is None else str(self.peer)
 
-    def enter(self, account: Account, home: Home) -> None:
+    def enter(self, home: Home) -> None:
         """Somebody has logged in."""
-        self.account, self._home = account, home
+        self._home = home
         self.folder = ROOT
-
-    def refresh(self, account: Account) -> None:
-        """The account has other rights or limits now."""
-        self.account = account
-        if self._home is not None:
-            self._home.refresh(account)
 
     def leave(self) -> Home | None:
         """Nobody is logged in any more; the home, which the caller closes."""
-        home, self._home, self.account = self._home, None, None
+        home, self._home = self._home, None
         self.folder = ROOT
         self.drop_endpoint()
         return home
@@ -125,7 +123,6 @@ class FtpSession:
 
     def bucket(self, *, upload: bool) -> Bucket | None:
         """The rate limit of the account's uploads or downloads, shared by its sessions; None where it has none."""
-        assert self.account is not None
         own, common = self.account.limits, self.front.settings
         if upload:
             rate = own.upload_bytes_per_s or common.upload_bytes_per_s

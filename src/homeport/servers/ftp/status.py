@@ -29,7 +29,6 @@ async def status(session: FtpSession, request: Request) -> None:
 
 
 def _lines(session: FtpSession) -> list[str]:
-    assert session.account is not None
     settings = session.settings
     control = "TLS" if session.tls_context else "in the clear"
     lines = [
@@ -69,7 +68,6 @@ def quota_lines(usage: Usage) -> list[str]:
 
 async def who(session: FtpSession, request: Request) -> None:  # noqa: ARG001 - every handler's arguments
     """SITE WHO: the account's own sessions, through whichever protocol."""
-    assert session.account is not None
     own = session.front.core.sessions.of_account(session.account.id)
     session.reply(200, ("Sessions:", *map(_session_line, own), "End"))
 
