@@ -16,15 +16,17 @@ from tests.contract.subject import Connect, HomeUnderTest, Used
 
 from homeport.core.account_fields import AccountFields
 from homeport.core.accounts import Accounts
+from homeport.core.audit import AuditLog
 from homeport.core.count import Count
 from homeport.core.digests import DigestStore
 from homeport.core.durability import Durability, Policy
-from homeport.core.home import Home, HomeServices, Modes
+from homeport.core.home import Home, HomeServices
 from homeport.core.jail import Jail
 from homeport.core.passwords import HashCost
 from homeport.core.quota import Ledger
+from homeport.core.sessions import Sessions
 from homeport.core.stages import StageFolder
-from homeport.core.state import open_database
+from homeport.core.state import Database, open_database
 
 PASSWORD = "correct horse battery staple"
 
@@ -32,10 +34,12 @@ PASSWORD = "correct horse battery staple"
 class House:
     """Accounts on a disk and whoever connects to them. `connector` is set by the factory's `serve`."""
 
-    def __init__(self, root: Path, accounts: Accounts, services: HomeServices) -> None:
+    def __init__(self, root: Path, database: Database, accounts: Accounts, services: HomeServices) -> None:
         self.root = root
+        self.database = database
         self.accounts = accounts
         self.services = services
+        self.sessions = Sessions()
         self.connector: Connect | None = None
         self._clients: list[HomeUnderTest] = []
 
@@ -50,17 +54,17 @@ class House:
             cleanup.callback(ledger.close)
             (root / "homes").mkdir()
             (root / "run").mkdir()
+            audit = AuditLog(root / "audit.jsonl", root / "xferlog")
+            cleanup.callback(audit.close)
             services = HomeServices(
                 ledger=ledger,
                 stages=cleanup.enter_context(StageFolder(root / "stage")),
                 digests=DigestStore(database),
-                audit=None,  # type: ignore[arg-type]
+                audit=audit,
                 durability=Durability(policy),
-                modes=Modes(),
-                clock=lambda: 0.0,
             )
             cheap = HashCost(argon2_passes=1, argon2_memory_kib=8, argon2_lanes=1, scram_iterations=4096)
-            yield cls(root, Accounts(database, root / "homes", cost=cheap), services)
+            yield cls(root, database, Accounts(database, root / "homes", cost=cheap), services)
 
     def account(self, name: str, **fields: Unpack[AccountFields]) -> None:
         """Make an account; all have the same password."""
@@ -79,12 +83,15 @@ class House:
 
     def open_home(self, name: str) -> Home:
         """A session's view of the account's home, without a protocol."""
-        return Home(self.accounts.get(name), self.services, None)  # type: ignore[arg-type]
+        account = self.accounts.get(name)
+        record = self.sessions.open("direct", "127.0.0.1")
+        self.sessions.log_in(record, account)
+        return Home(account, self.services, record)
 
     def close_clients(self) -> None:
         """End all sessions that have not ended."""
-        for client in self._clients:
-            client.close()
+        while self._clients:
+            self._clients.pop().close()
 
     def home(self, name: str) -> Path:
         """The account's folder on the disk."""

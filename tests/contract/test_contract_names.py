@@ -116,6 +116,9 @@ def test_a_name_longer_than_a_disk_takes_is_refused(ann: HomeUnderTest, name: st
 def test_a_path_longer_than_a_disk_takes_is_refused(ann: HomeUnderTest) -> None:
     with refused(Kind.INVALID):
         ann.mkdir("/" + "folder/" * 400 + "n" * 1500)
+
+
+def test_a_path_deeper_than_a_disk_takes_is_refused(ann: HomeUnderTest) -> None:
     with refused(Kind.INVALID):
         ann.get("/" + "d/" * 600 + "file")
 

@@ -12,7 +12,7 @@ import pytest
 from tests.contract.house import House
 from tests.contract.subject import Used
 
-from homeport.core import home as home_module
+from homeport.core import digests
 from homeport.core.digests import ATTRIBUTE
 from homeport.core.errors import (
     AlreadyExists,
@@ -178,7 +178,7 @@ def test_a_digest_of_a_file_that_changes_meanwhile_is_not_kept(
 ) -> None:
     path = house.home("ann") / "file"
     os.removexattr(path, ATTRIBUTE)
-    real = home_module.digest_of
+    real = digests.digest_of
 
     def digest_of(fd: int) -> str:
         digest = real(fd)
@@ -186,7 +186,7 @@ def test_a_digest_of_a_file_that_changes_meanwhile_is_not_kept(
             path.write_bytes(b"something else")
         return digest
 
-    monkeypatch.setattr(home_module, "digest_of", digest_of)
+    monkeypatch.setattr("homeport.core.home.digest_of", digest_of)
     assert home.digest(FILE) == hashlib.sha256(DATA).hexdigest()
     with pytest.raises(OSError, match="No data available"):
         os.getxattr(path, ATTRIBUTE)

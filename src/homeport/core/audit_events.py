@@ -173,8 +173,13 @@ NAMES: dict[type[Event], str] = {
 }
 
 
+_WHO = tuple(member.name for member in fields(Who))
+_REST = {kind: tuple(member.name for member in fields(kind) if member.name != "who") for kind in NAMES}
+
+
 def as_object(event: Event) -> dict[str, object]:
     """The event's members in the order of the log: its name, whose deed, the rest."""
-    who = {member.name: getattr(event.who, member.name) for member in fields(Who)}
-    rest = {member.name: getattr(event, member.name) for member in fields(event) if member.name != "who"}
-    return {"event": NAMES[type(event)], **who, **rest}
+    line: dict[str, object] = {"event": NAMES[type(event)]}
+    line.update((name, getattr(event.who, name)) for name in _WHO)
+    line.update((name, getattr(event, name)) for name in _REST[type(event)])
+    return line

@@ -12,15 +12,25 @@ from __future__ import annotations
 import os
 import secrets
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
-from typing import TYPE_CHECKING
 
 from homeport.core.accounts import Account
 from homeport.core.arbiter import Arbiter
+from homeport.core.audit import AuditLog
+from homeport.core.audit_events import (
+    Copied,
+    Deleted,
+    DirectoryMade,
+    DirectoryRemoved,
+    Downloaded,
+    Renamed,
+    Uploaded,
+)
 from homeport.core.bill import Reservation
+from homeport.core.chronicle import Chronicle
 from homeport.core.count import Count
 from homeport.core.digests import DigestStore, digest_of
 from homeport.core.durability import Durability
@@ -37,13 +47,10 @@ from homeport.core.jail import Jail
 from homeport.core.paths import NAME_MAX_BYTES, VirtualPath, name_bytes
 from homeport.core.quota import Ledger, Usage
 from homeport.core.rights import Rights
+from homeport.core.sessions import SessionRecord
 from homeport.core.stages import StageFolder
 from homeport.core.starting import Wish, start_upload
-from homeport.core.transfer import Download, Outcome, Stored, Upload, Works
-
-if TYPE_CHECKING:
-    from homeport.core.audit import AuditLog
-    from homeport.core.sessions import SessionRecord
+from homeport.core.transfer import Allow, Download, Ended, Outcome, Stored, Upload, Works
 
 _UNIQUE_TRIES = 16
 _COPY_BLOCK_BYTES = 1024 * 1024
@@ -59,15 +66,15 @@ class Modes:
 
 @dataclass(frozen=True, slots=True)
 class HomeServices:
-    """What all homes of a process share."""
+    """What all homes of a process share: one of these a process."""
 
     ledger: Ledger
     stages: StageFolder
     digests: DigestStore
     audit: AuditLog
     durability: Durability
-    modes: Modes
-    clock: Callable[[], float]
+    modes: Modes = field(default_factory=Modes)
+    clock: Callable[[], float] = time.monotonic  # seconds, for how long transfers took
     arbiter: Arbiter = field(default_factory=Arbiter)
 
 
@@ -78,7 +85,7 @@ class Home:
         """Open the home. Raises HomeUnavailable, StageElsewhere."""
         self._account = account
         self._services = services
-        self._session = session
+        self._chronicle = Chronicle(services.audit, session, services.clock)
         self._lock = threading.Lock()
         self._reservation: Reservation | None = None
         self._jail = Jail(account.home)
@@ -112,17 +119,24 @@ class Home:
 
     def stat(self, path: VirtualPath, *, follow: bool = True) -> Entry:
         """What is at `path`; with `follow`, a link inside the home is answered by what it leads to."""
-        self._require(Rights.LIST, path)
-        return self._jail.stat(path, follow=follow)
+        return self.find(path, Rights.LIST, follow=follow)
+
+    def find(self, path: VirtualPath, needed: Rights, *, follow: bool = True) -> Entry:
+        """As `stat`, on the way to a deed that needs these rights: RNFR asks so whether there is what RNTO renames."""
+        with self._chronicle.looking("stat", path):
+            self._require(needed, path)
+            return self._jail.stat(path, follow=follow)
 
     def list(self, path: VirtualPath) -> AbstractContextManager[Iterator[Entry]]:
         """The entries of a folder, read as they are asked for; links inside the home as what they lead to."""
-        self._require(Rights.LIST, path)
+        with self._chronicle.looking("list", path):
+            self._require(Rights.LIST, path)
         return self._jail.scan(path, through_links=True)
 
     def names(self, path: VirtualPath) -> AbstractContextManager[Iterator[str]]:
         """The names in a folder, read as they are asked for."""
-        self._require(Rights.LIST, path)
+        with self._chronicle.looking("list", path):
+            self._require(Rights.LIST, path)
         return self._jail.names(path)
 
     def resume_size(self, path: VirtualPath) -> int:
@@ -130,19 +144,20 @@ class Home:
 
         Raises NotFound when there is neither.
         """
-        rights = self._account.rights
-        if not rights & (Rights.LIST | Rights.WRITE):
-            raise RightMissing(str(path), "list")
-        try:
-            there = self._jail.stat(path)
-        except NotFound:
-            size = self._services.stages.size_of(self._account.id, path) if Rights.WRITE in rights else None
-            if size is None:
-                raise
-            return size
-        self._require(Rights.LIST, path)
-        _require_file(there, path)
-        return there.size
+        with self._chronicle.looking("size", path):
+            rights = self._account.rights
+            if not rights & (Rights.LIST | Rights.WRITE):
+                raise RightMissing(str(path), "list")
+            try:
+                there = self._jail.stat(path)
+            except NotFound:
+                size = self._services.stages.size_of(self._account.id, path) if Rights.WRITE in rights else None
+                if size is None:
+                    raise
+                return size
+            self._require(Rights.LIST, path)
+            _require_file(there, path)
+            return there.size
 
     def digest(self, path: VirtualPath, algorithm: str = "SHA-256", start: int = 0, end: int | None = None) -> str:
         """The digest of the bytes from `start` up to, not including, `end` (None: the end), in hexadecimal.
@@ -150,17 +165,13 @@ class Home:
         `algorithm` is a key of `digests.ALGORITHMS`. The SHA-256 of a whole file is answered from what is kept beside
         it, else computed and kept. Raises OffsetPastEnd when `start` or `end` lie behind the file's end.
         """
-        self._require(Rights.READ, path)
-        fd = self._jail.open_file(path)
-        try:
+        with self._chronicle.looking("digest", path), self._opened(path, Rights.READ) as fd:
             found = os.fstat(fd)
             past = max(start, end or 0)
             if past > found.st_size:
                 raise OffsetPastEnd(str(path), past, found.st_size)
             whole = algorithm == "SHA-256" and start == 0 and end in (None, found.st_size)
             return self._whole_digest(fd, found) if whole else digest_of(fd, algorithm, start, end)
-        finally:
-            os.close(fd)
 
     def usage(self) -> Usage:
         """What the account uses and may use."""
@@ -175,9 +186,9 @@ class Home:
 
     def make_directory(self, path: VirtualPath) -> None:
         """Make one folder. Raises AlreadyExists, NotFound, QuotaExceeded."""
-        self._require(Rights.MKDIR, path)
-        ledger, account_id = self._services.ledger, self._account.id
-        with ledger.changing(account_id):
+        with self._changing("mkdir", path):
+            self._require(Rights.MKDIR, path)
+            ledger, account_id = self._services.ledger, self._account.id
             ledger.charge(account_id, files=1)
             try:
                 self._jail.make_directory(path, self._services.modes.directory)
@@ -185,78 +196,75 @@ class Home:
                 ledger.refund(account_id, files=1)
                 raise
             self._jail.sync_directory(path.parent, self._services.durability.flush_directory)
+        self._chronicle.done(DirectoryMade, path)
 
     def remove_directory(self, path: VirtualPath) -> None:
         """Remove an empty folder."""
-        self._require(Rights.DELETE, path)
-        with self._services.ledger.changing(self._account.id):
+        with self._changing("rmdir", path):
+            self._require(Rights.DELETE, path)
             self._jail.remove_directory(path)
             self._services.ledger.refund(self._account.id, files=1)
+        self._chronicle.done(DirectoryRemoved, path)
 
     def remove_file(self, path: VirtualPath) -> None:
         """Remove what is no folder; a link itself, not what it leads to. Raises IsADirectory."""
-        self._require(Rights.DELETE, path)
-        with self._services.ledger.changing(self._account.id):
+        with self._changing("delete", path):
+            self._require(Rights.DELETE, path)
             self._refund(self._jail.remove_file(path))
+        self._chronicle.done(Deleted, path)
 
     def rename(self, source: VirtualPath, target: VirtualPath) -> None:
         """Give `source` the name `target`. What is there is replaced in the same step, if the account may overwrite."""
-        self._require(Rights.RENAME, source)
-        replace = self._account.rights.allows(Rights.OVERWRITE)
-        with self._services.ledger.changing(self._account.id):
+        with self._changing("rename", source):
+            self._require(Rights.RENAME, source)
+            replace = self._account.rights.allows(Rights.OVERWRITE)
             try:
                 replaced = self._jail.rename(source, target, replace=replace)
             except AlreadyExists as error:
                 raise RightMissing(str(target), "overwrite") from error
             if replaced:
                 self._refund(replaced)
+        self._chronicle.done_both(Renamed, source, target)
 
     def copy(self, source: VirtualPath, target: VirtualPath) -> Stored:
         """Store the file `source` again as `target`, which appears whole or not at all."""
-        with self.begin_download(source) as download:
-            with self.begin_upload(target, expected_size=download.size) as upload:
-                block = memoryview(bytearray(_COPY_BLOCK_BYTES))
-                while count := download.read_into(block):
-                    upload.write(block[:count])
-                stored = upload.commit(expected_size=download.size)
-            download.finish()
+        with (
+            self._chronicle.deed("copy", source),
+            self._download(source, 0, _untold) as download,
+            self._upload(target, Wish(expected_size=download.size), self._allow_any, _untold) as upload,
+        ):
+            block = memoryview(bytearray(_COPY_BLOCK_BYTES))
+            while count := download.read_into(block):
+                upload.write(block[:count])
+            stored = upload.commit(expected_size=download.size)
+        self._chronicle.done_both(Copied, source, target)
         return stored
 
     def set_modified(self, path: VirtualPath, mtime_ns: int) -> Entry:
         """Set when a file or folder was last changed, in nanoseconds since the epoch; its kept digest stays valid."""
-        self._require(Rights.CHANGE, path)
-        try:
-            fd = self._jail.open_file(path)
-        except IsADirectory:
-            return self._jail.set_times(path, mtime_ns)
-        try:
-            before = os.fstat(fd)
-            entry = self._jail.set_times(path, mtime_ns)
-            if (entry.device, entry.inode) == (before.st_dev, before.st_ino):
-                self._services.digests.restamp(fd, before)
-        finally:
-            os.close(fd)
-        return entry
+        with self._chronicle.deed("set time", path):
+            try:
+                with self._opened(path, Rights.CHANGE) as fd:
+                    before = os.fstat(fd)
+                    entry = self._jail.set_times(path, mtime_ns)
+                    if (entry.device, entry.inode) == (before.st_dev, before.st_ino):
+                        self._services.digests.restamp(fd, before)
+                    return entry
+            except IsADirectory:
+                return self._jail.set_times(path, mtime_ns)
 
     def set_mode(self, path: VirtualPath, mode: int) -> Entry:
         """Set the permission bits; set-uid, set-gid and sticky are dropped."""
-        self._require(Rights.CHANGE, path)
-        return self._jail.set_mode(path, mode)
+        with self._chronicle.deed("set mode", path):
+            self._require(Rights.CHANGE, path)
+            return self._jail.set_mode(path, mode)
 
     # Transfers
 
     def begin_download(self, path: VirtualPath, offset: int = 0) -> Download:
         """Open the file as it is now, to be sent from byte `offset` on. Raises OffsetPastEnd."""
-        self._require(Rights.READ, path)
-        fd = self._jail.open_file(path)
-        try:
-            size = os.fstat(fd).st_size
-            if offset > size:
-                raise OffsetPastEnd(str(path), offset, size)
-            return Download(path, fd, offset, partial(self._ended, "download"))
-        except BaseException:
-            os.close(fd)
-            raise
+        with self._chronicle.deed("download", path):
+            return self._download(path, offset, self._chronicle.transfer(Downloaded))
 
     def begin_upload(
         self,
@@ -272,23 +280,13 @@ class Home:
         `new` never replaces a file (AlreadyExists). An `expected_size` in bytes that has no room is refused at once.
         What was reserved before is used. Raises Busy while another upload of the path is under way, OffsetPastEnd.
         """
-        if not self._account.rights & (Rights.WRITE | Rights.OVERWRITE):
-            raise RightMissing(str(path), "write")
-        services = self._services
-        works = Works(
-            account_id=self._account.id,
-            jail=self._jail,
-            ledger=services.ledger,
-            digests=services.digests,
-            durability=services.durability,
-            arbiter=services.arbiter,
-            file_mode=services.modes.file,
-            allow=self._allow_new if new else self._allow_any,
-        )
         reservation = self._take_reservation()
         wish = Wish(offset, append, expected_size, reservation)
         try:
-            return start_upload(path, wish, works, services.stages, partial(self._ended, "upload"))
+            with self._chronicle.deed("upload", path):
+                return self._upload(
+                    path, wish, self._allow_new if new else self._allow_any, self._chronicle.transfer(Uploaded)
+                )
         except BaseException:
             if reservation:
                 reservation.release()
@@ -308,12 +306,62 @@ class Home:
     def reserve(self, size: int) -> Reservation:
         """Keep room of `size` bytes for the session's next upload, in place of an earlier one. Raises QuotaExceeded."""
         self._drop_reservation()
-        reservation = Reservation(self._services.ledger, self._account.id, size)
+        with self._chronicle.deed("reserve", VirtualPath()):
+            reservation = Reservation(self._services.ledger, self._account.id, size)
         with self._lock:
             self._reservation = reservation
         return reservation
 
-    # Within
+    # Transfers, within
+
+    def _download(self, path: VirtualPath, offset: int, ended: Ended) -> Download:
+        self._require(Rights.READ, path)
+        fd = self._jail.open_file(path)
+        try:
+            size = os.fstat(fd).st_size
+            if offset > size:
+                raise OffsetPastEnd(str(path), offset, size)
+            return Download(path, fd, offset, ended)
+        except BaseException:
+            os.close(fd)
+            raise
+
+    def _upload(self, path: VirtualPath, wish: Wish, allow: Allow, ended: Ended) -> Upload:
+        if not self._account.rights & (Rights.WRITE | Rights.OVERWRITE):
+            raise RightMissing(str(path), "write")
+        services = self._services
+        works = Works(
+            account_id=self._account.id,
+            jail=self._jail,
+            ledger=services.ledger,
+            digests=services.digests,
+            durability=services.durability,
+            arbiter=services.arbiter,
+            file_mode=services.modes.file,
+            allow=allow,
+        )
+        return start_upload(path, wish, works, services.stages, ended)
+
+    def _take_reservation(self) -> Reservation | None:
+        with self._lock:
+            reservation, self._reservation = self._reservation, None
+        return reservation
+
+    def _drop_reservation(self) -> None:
+        reservation = self._take_reservation()
+        if reservation:
+            reservation.release()
+
+    def _is_taken(self, path: VirtualPath) -> bool:
+        if self._services.stages.size_of(self._account.id, path) is not None:
+            return True
+        try:
+            self._jail.stat(path, follow=False)
+        except NotFound:
+            return False
+        return True
+
+    # Rights and charges
 
     def _require(self, needed: Rights, path: VirtualPath) -> None:
         if not self._account.rights.allows(needed):
@@ -326,6 +374,20 @@ class Home:
         self._require(Rights.WRITE, path)
         if there:
             raise AlreadyExists(str(path))
+
+    @contextmanager
+    def _opened(self, path: VirtualPath, needed: Rights) -> Iterator[int]:
+        self._require(needed, path)
+        fd = self._jail.open_file(path)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
+
+    @contextmanager
+    def _changing(self, deed: str, path: VirtualPath) -> Iterator[None]:
+        with self._chronicle.deed(deed, path), self._services.ledger.changing(self._account.id):
+            yield
 
     def _refund(self, gone: Entry) -> None:
         cost = Count.of(gone)
@@ -340,27 +402,9 @@ class Home:
                 self._services.digests.store(fd, digest)
         return digest
 
-    def _is_taken(self, path: VirtualPath) -> bool:
-        if self._services.stages.size_of(self._account.id, path) is not None:
-            return True
-        try:
-            self._jail.stat(path, follow=False)
-        except NotFound:
-            return False
-        return True
 
-    def _take_reservation(self) -> Reservation | None:
-        with self._lock:
-            reservation, self._reservation = self._reservation, None
-        return reservation
-
-    def _drop_reservation(self) -> None:
-        reservation = self._take_reservation()
-        if reservation:
-            reservation.release()
-
-    def _ended(self, deed: str, outcome: Outcome) -> None:
-        """A transfer has ended."""
+def _untold(_: Outcome) -> None:
+    """A copy's two halves are no transfers."""
 
 
 def _unique(name: str) -> str:

@@ -53,6 +53,11 @@ class Stored:
     replaced: bool
 
 
+# Raises when the account may not put a file in the place of what is there, if anything: asked at the start and again at
+# the end, for rights and files may have changed meanwhile.
+Allow = Callable[[VirtualPath, Entry | None], None]
+
+
 @dataclass(frozen=True, slots=True)
 class Works:
     """What an upload works with: its account's home, and what the accounts share."""
@@ -64,20 +69,22 @@ class Works:
     durability: Durability
     arbiter: Arbiter
     file_mode: int
-    allow: Callable[[VirtualPath, Entry | None], None]
-    """Raises when the account may not put a file in the place of what is there, if anything: asked at the start and
-    again at the end, for rights and files may have changed meanwhile."""
+    allow: Allow
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a transfer ended: bytes `moved` from `offset` on, the digest where known; no `reason` if it ended well."""
+    """How a transfer ended: bytes `moved` from `offset` on; no `reason` if it ended well.
+
+    `size` is a download's whole file, and of an upload what is there now: the file, or the stage that is kept.
+    """
 
     path: VirtualPath
     offset: int
     moved: int
-    sha256: str | None
-    reason: str | None
+    size: int
+    sha256: str | None = None
+    reason: str | None = None
 
 
 Ended = Callable[[Outcome], None]
@@ -147,7 +154,7 @@ class Upload:
             self._compare(digest, expected_size, expected_sha256)
             self._make_lasting(digest)
             replaced, failure = self._install()
-            self._close(Outcome(self.path, self.offset, self.moved, digest, str(failure) if failure else None))
+            self._close(digest, str(failure) if failure else None)
             if failure:
                 raise failure
             return Stored(self.size, digest, replaced)
@@ -166,7 +173,7 @@ class Upload:
             except HomeportError as error:
                 _log.warning("account %d: a stage could not be set right: %s", self._works.account_id, error)
             finally:
-                self._close(Outcome(self.path, self.offset, self.moved, None, reason))
+                self._close(None, reason)
 
     def give_way(self, error: QuotaExceeded) -> None:
         """Give back all room for an older upload; every later call raises `error`. See `Arbiter`."""
@@ -280,6 +287,7 @@ class Upload:
         if kept <= 0 or self._bill.borrowed.files:
             self._stage.remove()
             self._bill.refund(self.size, 1)
+            self.size = 0
         elif self._bill.borrowed.bytes:
             self._cut(kept)
 
@@ -288,7 +296,7 @@ class Upload:
         self._bill.refund(self.size - size)
         self.size = size
 
-    def _close(self, outcome: Outcome) -> None:
+    def _close(self, digest: str | None, reason: str | None) -> None:
         self._closed = True
         self._works.arbiter.leave(self._works.account_id, self)
         self._stage.close()
@@ -296,7 +304,7 @@ class Upload:
             self._bill.release()
         except HomeportError as error:
             _log.warning("account %d: a reservation could not be given back: %s", self._works.account_id, error)
-        self._ended(outcome)
+        self._ended(Outcome(self.path, self.offset, self.moved, self.size, digest, reason))
 
 
 def _caught(failures: list[HomeportError], act: Callable[[T], None], subject: T) -> None:
@@ -374,4 +382,4 @@ class Download:
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
-            self._ended(Outcome(self.path, self.offset, self.position - self.offset, None, reason))
+            self._ended(Outcome(self.path, self.offset, self.position - self.offset, self.size, None, reason))
