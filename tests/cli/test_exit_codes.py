@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import importlib
+
 import pytest
 
-from homeport.cli.exit_codes import REFUSALS, TABLE, Exit, exit_code, is_expected
+from homeport.cli.exit_codes import REFUSALS, TABLE, Exit, exit_code, is_expected, row_of
+from homeport.cli.stopping import Terminated
+from homeport.client import errors as client
 from homeport.client.errors import ClientError
 from homeport.config.problems import ConfigError
 from homeport.core import errors
@@ -18,7 +22,13 @@ def leaves(kind: type[BaseException]) -> set[type[BaseException]]:
 @pytest.mark.parametrize("root", [HomeportError, DaemonError, ClientError])
 def test_every_leaf_has_a_status(root: type[BaseException]) -> None:
     for leaf in leaves(root):
-        assert any(kind in TABLE for kind in leaf.__mro__), leaf
+        assert row_of(leaf) is not None, leaf
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_every_row_names_an_error(name: str) -> None:
+    module, _, kind = name.rpartition(".")
+    assert issubclass(getattr(importlib.import_module(module), kind), BaseException)
 
 
 def test_the_numbers_never_change() -> None:
@@ -56,6 +66,20 @@ def test_the_numbers_never_change() -> None:
         (ControlRefused("not-found", ""), 3),
         (ControlRefused("something new", ""), 1),
         (KeyboardInterrupt(), 130),
+        (Terminated(), 143),
+        (client.UsageError("x"), 2),
+        (client.RemoteNotFound("x"), 3),
+        (client.LoginFailed("x"), 4),
+        (client.PermissionRefused("x"), 4),
+        (client.ConnectionFailed("x"), 5),
+        (client.Stalled("x"), 5),
+        (client.NoRoom("x"), 6),
+        (client.IntegrityMismatch("x", "a", "b"), 7),
+        (client.SafetyRefused("x"), 9),
+        (client.IdentityUnknown("x", "sha256:"), 10),
+        (client.IdentityChanged("x", "a", "b"), 10),
+        (client.TlsRefused("x"), 11),
+        (client.ServerRefused("x"), 1),
         (ValueError(), 1),
     ],
 )

@@ -1,13 +1,11 @@
-"""What the exit status says, in one table. One rule: scripts rely on it, so a number never changes its meaning."""
+"""What the exit status says, in one table. One rule: scripts rely on it, so a number never changes its meaning.
+
+Errors are rows by their names, so that a client's process does not import the server's errors for their sake.
+"""
 
 from __future__ import annotations
 
 import enum
-
-from homeport.client import errors as client
-from homeport.config.problems import ConfigError
-from homeport.core import errors as core
-from homeport.daemon import errors as daemon
 
 
 class Exit(enum.IntEnum):
@@ -29,39 +27,41 @@ class Exit(enum.IntEnum):
     TERMINATED = 143
 
 
-# The nearest class on the way to the root decides; tests/cli/test_exit_codes.py proves that every leaf has one.
-TABLE: dict[type[BaseException], Exit] = {
-    core.PathError: Exit.OTHER,
-    core.InvalidPath: Exit.USAGE,
-    core.NotFound: Exit.NOT_FOUND,
-    core.OutsideHome: Exit.SAFETY,
-    core.RootRefused: Exit.SAFETY,
-    core.RightMissing: Exit.REFUSED,
-    core.TransferError: Exit.INTEGRITY,
-    core.OffsetPastEnd: Exit.USAGE,
-    core.StorageError: Exit.OTHER,
-    core.QuotaExceeded: Exit.FULL,
-    core.StorageFull: Exit.FULL,
-    core.LoginError: Exit.REFUSED,
-    core.AccountError: Exit.OTHER,
-    core.AccountNotFound: Exit.NOT_FOUND,
-    core.InvalidAccount: Exit.USAGE,
-    ConfigError: Exit.USAGE,
-    daemon.DaemonError: Exit.OTHER,
-    client.ClientError: Exit.OTHER,
-    client.UsageError: Exit.USAGE,
-    client.ConnectionFailed: Exit.NETWORK,
-    client.IdentityUnknown: Exit.IDENTITY,
-    client.IdentityChanged: Exit.IDENTITY,
-    client.Incompatible: Exit.INCOMPATIBLE,
-    client.LoginFailed: Exit.REFUSED,
-    client.PermissionRefused: Exit.REFUSED,
-    client.RemoteNotFound: Exit.NOT_FOUND,
-    client.NoRoom: Exit.FULL,
-    client.IntegrityMismatch: Exit.INTEGRITY,
-    client.ProtocolViolation: Exit.INCOMPATIBLE,
-    client.SafetyRefused: Exit.SAFETY,
-    KeyboardInterrupt: Exit.INTERRUPTED,
+# The nearest class on the way to the root decides; tests/cli/test_exit_codes.py proves that every leaf has one, and that
+# every row names a class.
+TABLE: dict[str, Exit] = {
+    "homeport.core.errors.PathError": Exit.OTHER,
+    "homeport.core.errors.InvalidPath": Exit.USAGE,
+    "homeport.core.errors.NotFound": Exit.NOT_FOUND,
+    "homeport.core.errors.OutsideHome": Exit.SAFETY,
+    "homeport.core.errors.RootRefused": Exit.SAFETY,
+    "homeport.core.errors.RightMissing": Exit.REFUSED,
+    "homeport.core.errors.TransferError": Exit.INTEGRITY,
+    "homeport.core.errors.OffsetPastEnd": Exit.USAGE,
+    "homeport.core.errors.StorageError": Exit.OTHER,
+    "homeport.core.errors.QuotaExceeded": Exit.FULL,
+    "homeport.core.errors.StorageFull": Exit.FULL,
+    "homeport.core.errors.LoginError": Exit.REFUSED,
+    "homeport.core.errors.AccountError": Exit.OTHER,
+    "homeport.core.errors.AccountNotFound": Exit.NOT_FOUND,
+    "homeport.core.errors.InvalidAccount": Exit.USAGE,
+    "homeport.config.problems.ConfigError": Exit.USAGE,
+    "homeport.daemon.errors.DaemonError": Exit.OTHER,
+    "homeport.client.errors.ClientError": Exit.OTHER,
+    "homeport.client.errors.UsageError": Exit.USAGE,
+    "homeport.client.errors.ConnectionFailed": Exit.NETWORK,
+    "homeport.client.errors.IdentityUnknown": Exit.IDENTITY,
+    "homeport.client.errors.IdentityChanged": Exit.IDENTITY,
+    "homeport.client.errors.Incompatible": Exit.INCOMPATIBLE,
+    "homeport.client.errors.LoginFailed": Exit.REFUSED,
+    "homeport.client.errors.PermissionRefused": Exit.REFUSED,
+    "homeport.client.errors.RemoteNotFound": Exit.NOT_FOUND,
+    "homeport.client.errors.NoRoom": Exit.FULL,
+    "homeport.client.errors.IntegrityMismatch": Exit.INTEGRITY,
+    "homeport.client.errors.ProtocolViolation": Exit.INCOMPATIBLE,
+    "homeport.client.errors.SafetyRefused": Exit.SAFETY,
+    "homeport.cli.stopping.Terminated": Exit.TERMINATED,
+    "builtins.KeyboardInterrupt": Exit.INTERRUPTED,
 }
 
 # What the running server's refusals mean; the kinds are those of daemon/control_server.py.
@@ -72,15 +72,25 @@ REFUSALS = {
     "busy": Exit.OTHER,
     "failed": Exit.OTHER,
 }
+_CONTROL_REFUSED = "homeport.daemon.errors.ControlRefused"
+
+
+def row_of(kind: type[BaseException]) -> Exit | None:
+    """The status of the nearest class on the way to the root that has one."""
+    return next((TABLE[name] for name in map(_name, kind.__mro__) if name in TABLE), None)
 
 
 def exit_code(error: BaseException) -> Exit:
     """The status for `error`."""
-    if isinstance(error, daemon.ControlRefused):
-        return REFUSALS.get(error.kind, Exit.OTHER)
-    return next((TABLE[kind] for kind in type(error).__mro__ if kind in TABLE), Exit.OTHER)
+    if _name(type(error)) == _CONTROL_REFUSED:
+        return REFUSALS.get(getattr(error, "kind", ""), Exit.OTHER)
+    return row_of(type(error)) or Exit.OTHER
 
 
 def is_expected(error: BaseException) -> bool:
     """Whether `error` is one that speaks for itself, so that no traceback is needed."""
-    return any(kind in TABLE for kind in type(error).__mro__)
+    return row_of(type(error)) is not None
+
+
+def _name(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
