@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -17,6 +17,14 @@ if TYPE_CHECKING:
     from homeport.daemon.firstrun import FirstAccount
     from homeport.daemon.instance import Instance
     from homeport.daemon.master import Running
+    from homeport.daemon.services import Services
+
+
+class Prepared(NamedTuple):
+    """What the greeting needs: an account's name, and the certificate's facts (None where TLS is off)."""
+
+    name: str
+    facts: CertificateFacts | None
 
 
 @click.command(name="serve")
@@ -29,31 +37,48 @@ def command(directory: str | None, overrides: tuple[str, ...], as_json: bool) ->
     The first run makes the instance folder, settings, a self-signed certificate and one account, and shows its
     password once. A line that begins with "ready" on standard output says that clients can come.
     """
+    from concurrent.futures import ThreadPoolExecutor
+
     from homeport.config.load import load
     from homeport.daemon.instance import Instance
 
     instance = Instance.at(directory)
     settings = load(instance.directory, overrides)
     instance.create(settings)
-    with instance.lock():
-        name = _prepare(instance, settings, as_json)
-        _run(instance, settings, overrides, lambda running: _announce(instance, running, name, as_json))
+    with instance.lock(), ThreadPoolExecutor(1) as side:
+        _write_files(instance, settings)
+        # Looking into the state takes as long as the workers take to start, so both happen at once; except that a new
+        # state is made before others look into it.
+        is_new = not instance.state_file.exists()
+        prepared = side.submit(_prepare, instance, settings, as_json)
+        if is_new:
+            prepared.result()
+        _run(instance, settings, overrides, lambda running: _announce(instance, running, prepared.result(), as_json))
 
 
-def _prepare(instance: Instance, settings: Settings, as_json: bool) -> str:
-    """Make what is missing; the name of an account to show in the commands to paste."""
-    from homeport.cli.new_password import generate
-    from homeport.daemon.firstrun import make_certificate, make_first_account, write_settings_file
-    from homeport.daemon.services import Services
+def _write_files(instance: Instance, settings: Settings) -> None:
+    from homeport.daemon.firstrun import make_certificate, write_settings_file
 
     write_settings_file(instance)
     if settings.ftp.tls != "off":
         make_certificate(instance, settings)
+
+
+def _prepare(instance: Instance, settings: Settings, as_json: bool) -> Prepared:
+    """Make the first account where there is none; what the greeting tells of account and certificate."""
+    from homeport.daemon.services import Services
+
     with Services(instance, settings, "serve") as services:
         accounts = services.accounts.all()
-        if accounts:
-            return accounts[0].name
-        made = make_first_account(services.accounts, generate())
+        name = accounts[0].name if accounts else _make_account(services, as_json)
+    return Prepared(name, _facts(instance, settings))
+
+
+def _make_account(services: Services, as_json: bool) -> str:
+    from homeport.cli.new_password import generate
+    from homeport.daemon.firstrun import make_first_account
+
+    made = make_first_account(services.accounts, generate())
     if made is None:
         return "NAME"
     _tell_account(made, as_json)  # at once: if the start fails, nobody can tell the password any more
@@ -84,16 +109,16 @@ def _run(
     asyncio.run(serve())
 
 
-def _announce(instance: Instance, running: Running, name: str, as_json: bool) -> None:
+def _announce(instance: Instance, running: Running, prepared: Prepared, as_json: bool) -> None:
     from homeport.cli.greeting import Greeting
 
-    facts = _facts(instance, running.settings)
+    facts = prepared.facts
     if as_json:
         fingerprint = None if facts is None else f"sha256:{facts.key_sha256}"
         put_json({"event": "ready", "services": running.services, "fingerprint": fingerprint})
         return
     certificate = None if facts is None else instance.path(running.settings.tls.certificate)
-    greeting = Greeting(running.services, certificate, facts, name)
+    greeting = Greeting(running.services, certificate, facts, prepared.name)
     for line in greeting.lines():
         put(line)
     put(greeting.ready_line())

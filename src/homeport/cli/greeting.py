@@ -47,7 +47,7 @@ class Greeting:
         ftp = self.services.get("ftp")
         if ftp is None or ftp["port"] is None:
             return []
-        url = f"ftp://{url_host(ftp['host'])}:{ftp['port']}/"
+        url = f"ftp://{url_host(ftp['host'])}:{ftp['port']}"
         name = shlex.quote(self.name)
         if self.certificate is None:
             curl, lftp_settings = "curl", "set ftp:ssl-allow false"
@@ -58,8 +58,9 @@ class Greeting:
             )
         return [
             "to upload FILE (curl asks for the password):",
-            f"  {curl} --user {name} -T FILE {url}",
+            f"  {curl} --user {name} -T FILE {url}/",
             "to look around (lftp asks for the password):",
+            # Without a slash at the end: lftp would go there before it has read the settings.
             f"  lftp -e {shlex.quote(lftp_settings)} -u {name} {url}",
         ]
 

@@ -42,7 +42,7 @@ def _modes(instance: Instance) -> Iterator[Result]:
         yield fail(
             f"{instance.directory} cannot be written", "see its owner, its mode, and whether the disk is read-only"
         )
-    private = (instance.directory, instance.config_file, instance.directory / "state.db", instance.run)
+    private = (instance.directory, instance.config_file, instance.state_file, instance.run)
     for path in private:
         mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0
         if mode & 0o022:
@@ -104,7 +104,7 @@ def _fsync(who: Patient) -> Iterator[Result]:
 def _accounts(who: Patient) -> Iterator[Result]:
     from homeport.daemon.services import Services
 
-    if who.settings.database.url is None and not (who.instance.directory / "state.db").exists():
+    if who.settings.database.url is None and not who.instance.state_file.exists():
         yield warn("no account yet", "`homeport serve` makes the first one, `homeport user add NAME` more")
         return
     with Services(who.instance, who.settings, "doctor") as services:

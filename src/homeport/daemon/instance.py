@@ -44,6 +44,10 @@ class Instance:
         return self.run / "control.sock"
 
     @property
+    def state_file(self) -> Path:
+        return self.directory / "state.db"
+
+    @property
     def audit_log(self) -> Path:
         return self.directory / "logs" / "audit.jsonl"
 
@@ -53,7 +57,7 @@ class Instance:
 
     def database_url(self, settings: Settings) -> str:
         """The database that `settings` name, else state.db."""
-        return settings.database.url or f"sqlite:///{self.directory / 'state.db'}"
+        return settings.database.url or f"sqlite:///{self.state_file}"
 
     def path(self, relative: str) -> Path:
         """`relative` below the instance folder; an absolute path stays as it is."""

@@ -21,4 +21,5 @@ def configure(level: str, process: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(LineFormatter(f"{stamp}{process}[{os.getpid()}] %(levelname)s: %(message)s"))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    for library in ("asyncio", "alembic"):
+        logging.getLogger(library).setLevel(logging.WARNING)
