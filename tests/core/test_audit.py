@@ -176,6 +176,11 @@ def test_events_are_written_in_their_order(tmp_path: Path) -> None:
     assert log.lost == 0
 
 
+def test_a_log_without_events_makes_no_file(tmp_path: Path) -> None:
+    AuditLog(tmp_path / "audit.jsonl", tmp_path / "xferlog").close()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_thread_writes_by_itself_and_threads_share_it(tmp_path: Path) -> None:
     log = AuditLog(tmp_path / "audit.jsonl")
     gate = threading.Barrier(4)

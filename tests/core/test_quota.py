@@ -682,6 +682,16 @@ def test_the_background_outlives_an_error(
     assert "the quota ledger could not answer other processes" in caplog.text
 
 
+def test_a_thread_may_find_the_work_done_by_another(world: Processes, limited: int) -> None:
+    ledger = world.start()
+    leasing = ledger._leasing
+    ledger.charge(limited, 100)
+    leasing._start_once()
+    leasing._open(ledger._lease(limited))
+    assert ledger._lease(limited).inside == 1
+    ledger._lease(limited).leave()
+
+
 def test_threads_begin_together(database: Database, tmp_path: Path) -> None:
     """Fifty threads of one process, a limit that twenty fit into."""
     account = make_account(database, ONE, 20 * 100)

@@ -25,6 +25,7 @@ _MOST_WAITING = 100_000  # events; more are lost and counted rather than kept in
 _MOST_AT_ONCE = 1000
 
 _log = logging.getLogger(__name__)
+_encode = json.JSONEncoder(check_circular=False).encode
 
 
 class LineFile:
@@ -177,8 +178,8 @@ class AuditLog:
 
 def json_line(moment: float, event: Event) -> bytes:
     """The event as one line of ASCII: everything else is escaped, undecodable bytes of names as lone surrogates."""
-    time_text = datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return json.dumps({"time": time_text, **as_object(event)}).encode("ascii") + b"\n"
+    time_text = datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+    return _encode({"time": time_text, **as_object(event)}).encode("ascii") + b"\n"
 
 
 def xferlog_line(moment: float, event: Transferred) -> bytes:
@@ -203,7 +204,9 @@ def xferlog_line(moment: float, event: Transferred) -> bytes:
 
 
 def _field(text: str | None) -> str:
-    return "".join(_shown(character) for character in text or "") or "_"
+    if text and text.isprintable() and " " not in text:  # as most are
+        return text
+    return "".join(map(_shown, text or "")) or "_"
 
 
 def _shown(character: str) -> str:
