@@ -10,13 +10,48 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Update, and_, delete, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Update, and_, bindparam, delete, insert, select, update
 
 from homeport.core.count import Count
 from homeport.core.errors import HomeUnavailable, LedgerBusy
 from homeport.core.leases import NOTHING, Grant, Lease, Room
 from homeport.core.schema import accounts, leases, usage
 from homeport.core.state import Database
+
+# Built once: making a statement costs more than running it.
+_MINE = and_(leases.c.process_id == bindparam("process"), leases.c.account_id == bindparam("account"))
+_PAGE = (
+    select(
+        usage,
+        accounts.c.quota_bytes,
+        accounts.c.max_files,
+        leases.c.process_id.label("mine"),
+        leases.c.recalled,
+    )
+    .join(accounts, accounts.c.id == usage.c.account_id)
+    .outerjoin(leases, and_(leases.c.account_id == usage.c.account_id, leases.c.process_id == bindparam("process")))
+    .where(usage.c.account_id == bindparam("account"))
+    .with_for_update(of=usage)
+)
+_ADD = (
+    update(usage)
+    .where(usage.c.account_id == bindparam("account"))
+    .values(
+        used_bytes=usage.c.used_bytes + bindparam("more_bytes"),
+        used_files=usage.c.used_files + bindparam("more_files"),
+    )
+)
+_NOTE = (
+    update(leases)
+    .where(_MINE)
+    .values(bytes=bindparam("left_bytes"), files=bindparam("left_files"), recalled=bindparam("asked"))
+)
+_LEAVE = delete(leases).where(_MINE)
+_RECALLED = (
+    select(leases.c.account_id, usage.c.frozen_by)
+    .join(usage, usage.c.account_id == leases.c.account_id)
+    .where(leases.c.process_id == bindparam("process"), leases.c.recalled)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +133,9 @@ class LeaseBook:
 
     def recalled(self) -> list[tuple[int, bool]]:
         """The accounts of which this process is to give back what it holds; True: because of a recount."""
-        query = (
-            select(leases.c.account_id, usage.c.frozen_by)
-            .join(usage, usage.c.account_id == leases.c.account_id)
-            .where(leases.c.process_id == self._process_id, leases.c.recalled)
-        )
         with self._database.read() as connection:
-            return [(row.account_id, row.frozen_by is not None) for row in connection.execute(query)]
+            rows = connection.execute(_RECALLED, {"process": self._process_id})
+            return [(row.account_id, row.frozen_by is not None) for row in rows]
 
     def recall(self, account: int) -> None:
         """Ask all other processes to give back what they hold of the account."""
@@ -188,29 +219,24 @@ class LeaseBook:
             answered = not trade.ahead
             left = grant.ahead + aside + trade.aside - grant.borrowed
             change = grant.spent + grant.ahead - own
-        connection.execute(
-            _of(lease.account).values(
-                used_bytes=usage.c.used_bytes + change.bytes,
-                used_files=usage.c.used_files + change.files,
-            ),
-        )
+        connection.execute(_ADD, {"account": lease.account, "more_bytes": change.bytes, "more_files": change.files})
         self._note(connection, page, left, answered=answered, leaving=trade.leaving)
         return grant or Short(room, waiting=False)
 
     def _note(self, connection: Connection, page: Row[Any], left: Count, *, answered: bool, leaving: bool) -> None:
         """Write this process's row: what it has left, and whether a recall is still open."""
-        mine = and_(leases.c.process_id == self._process_id, leases.c.account_id == page.account_id)
+        mine = {"process": self._process_id, "account": page.account_id}
         if leaving and left == NOTHING:
-            connection.execute(delete(leases).where(mine))
+            connection.execute(_LEAVE, mine)
             return
         frozen = page.frozen_by is not None and not leaving
-        values = {"bytes": left.bytes, "files": left.files}
         if page.mine is not None:
-            flag = {} if frozen or not (answered or leaving) else {"recalled": False}
-            connection.execute(update(leases).where(mine).values({**values, **flag}))
+            recalled = bool(page.recalled) and (frozen or not (answered or leaving))
+            values = {"left_bytes": left.bytes, "left_files": left.files, "asked": recalled}
+            connection.execute(_NOTE, {**mine, **values})
             return
         row = {"process_id": self._process_id, "account_id": page.account_id, "recalled": frozen}
-        connection.execute(self._database.insert(leases).values({**row, **values}))
+        connection.execute(insert(leases), {**row, "bytes": left.bytes, "files": left.files})
 
     def _recall_others(self, connection: Connection, account: int, *, asked: bool) -> bool:
         """Whether to wait for others; those who have given back all they had are asked once, not again."""
@@ -222,15 +248,7 @@ class LeaseBook:
         return connection.execute(update(leases).where(others).values(recalled=True)).rowcount > 0
 
     def _page(self, connection: Connection, account: int) -> Row[Any]:
-        mine = and_(leases.c.account_id == usage.c.account_id, leases.c.process_id == self._process_id)
-        query = (
-            select(usage, accounts.c.quota_bytes, accounts.c.max_files, leases.c.process_id.label("mine"))
-            .join(accounts, accounts.c.id == usage.c.account_id)
-            .outerjoin(leases, mine)
-            .where(usage.c.account_id == account)
-            .with_for_update(of=usage)
-        )
-        page = connection.execute(query).one_or_none()
+        page = connection.execute(_PAGE, {"account": account, "process": self._process_id}).one_or_none()
         if page is None:
             raise HomeUnavailable
         return page
