@@ -314,6 +314,7 @@ def test_the_oldest_upload_takes_the_room_of_the_youngest(house: House, home: Ho
     with pytest.raises(QuotaExceeded) as refusal:
         middle.write(b"x" * 1001)
     assert str(refusal.value) == "quota exceeded: 1001 more bytes wanted, 1000 of 10000 free"
+    assert house.recount("ann") == Used(6000, 2)
     middle.abort("refused")
     assert house.recount("ann") == Used(6000, 1)
     old.write(b"x" * 4000)

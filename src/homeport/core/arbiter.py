@@ -1,13 +1,15 @@
 """Which of an account's uploads gives way when they do not all fit: the one that began last.
 
-Uploads that grow side by side can fill a quota with beginnings, so that none can end. The rule: an upload that finds
-no room takes that of the youngest one under way, and is refused only when it is the youngest itself. Thus as many
-succeed as fit. Uploads of one process are seen; those of another process only through the ledger.
+Uploads that grow side by side can fill a quota with beginnings, so that none can end. The rule: when one of several
+finds no room, the youngest gives all of its room back and is refused, until there is enough or the youngest is the one
+that asks. Thus as many succeed as fit. Uploads of one process are seen; those of another only through the ledger.
 """
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 from homeport.core.errors import QuotaExceeded
@@ -27,6 +29,7 @@ class Arbiter:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._rivals: dict[int, list[Rival]] = {}
+        self._turns: dict[int, threading.Lock] = {}  # of accounts that were short of room once
 
     def enter(self, account_id: int, rival: Rival) -> None:
         """An upload begins."""
@@ -42,13 +45,19 @@ class Arbiter:
             if not rivals:
                 self._rivals.pop(account_id, None)
 
-    def younger(self, account_id: int, rival: Rival) -> Rival | None:
-        """The youngest upload of the account that began after `rival`."""
-        with self._lock:
-            youngest = self._rivals[account_id][-1]
-            return None if youngest is rival else youngest
+    def next_to_give_way(self, account_id: int, refused: Rival) -> Rival | None:
+        """Which upload of the account gives way to the older ones now that `refused` found no room: the youngest.
 
-    def is_oldest(self, account_id: int, rival: Rival) -> bool:
-        """Whether no upload of the account that is under way began before `rival`."""
+        That may be `refused` itself. None when it is alone, so that nobody gains by it, or has given way before.
+        """
         with self._lock:
-            return self._rivals[account_id][0] is rival
+            rivals = self._rivals.get(account_id, [])
+            return rivals[-1] if refused in rivals and len(rivals) > 1 else None
+
+    @contextmanager
+    def turn(self, account_id: int) -> Iterator[None]:
+        """One upload of an account at a time looks for room: two would make two others give way where one is enough."""
+        with self._lock:
+            turn = self._turns.setdefault(account_id, threading.Lock())
+        with turn:
+            yield

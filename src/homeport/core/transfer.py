@@ -130,16 +130,11 @@ class Upload:
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Add `data`. Raises QuotaExceeded (nothing of it was added), StorageFull, StorageFailed, LedgerBusy."""
         view = memoryview(data).cast("B")
-        with self._lock:
-            while True:
-                self._require_open()
-                try:
-                    self._add(view)
-                except QuotaExceeded as refusal:
-                    if not self._make_room(refusal):
-                        raise
-                else:
-                    return
+        try:
+            self._write(view)
+        except QuotaExceeded:
+            with self._works.arbiter.turn(self._works.account_id):
+                self._write_making_room(view)
 
     def commit(self, *, expected_size: int | None = None, expected_sha256: str | None = None) -> Stored:
         """Put the file in place, where it stands whole and lasting when this returns.
@@ -191,6 +186,25 @@ class Upload:
         if self._closed:
             raise ValueError("this upload has ended")
 
+    def _write(self, view: memoryview) -> None:
+        with self._lock:
+            self._require_open()
+            self._add(view)
+
+    def _write_making_room(self, view: memoryview) -> None:
+        """Write when the young uploads have given way; if this one is too young itself, give way at once."""
+        arbiter, account_id = self._works.arbiter, self._works.account_id
+        while True:
+            try:
+                self._write(view)
+            except QuotaExceeded as refusal:
+                rival = arbiter.next_to_give_way(account_id, self)
+                if rival is None:
+                    raise
+                rival.give_way(refusal)
+            else:
+                return
+
     def _add(self, view: memoryview) -> None:
         with self._works.ledger.changing(self._works.account_id):
             self._bill.charge(len(view))
@@ -213,16 +227,6 @@ class Upload:
         if not count:
             raise StorageFailed("nothing was written")
         return count
-
-    def _make_room(self, refusal: QuotaExceeded) -> bool:
-        """Have the youngest upload give way; False when that is this one, which then is worth nothing to anybody."""
-        arbiter, account_id = self._works.arbiter, self._works.account_id
-        rival = arbiter.younger(account_id, self)
-        if rival:
-            rival.give_way(refusal)
-            return True
-        self._worthless = not arbiter.is_oldest(account_id, self)
-        return False
 
     def _compare(self, digest: str, expected_size: int | None, expected_sha256: str | None) -> None:
         if expected_size is not None and expected_size != self.size:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from homeport.core.home import Home
 from homeport.core.paths import VirtualPath
+from homeport.core.rights import Rights
 from homeport.core.transfer import Stored
 from homeport.protocols.ftp.arguments import DigestOf, Facts, FileMode, Parts, Times
 from homeport.protocols.ftp.events import Request
@@ -29,7 +30,7 @@ async def delete(session: FtpSession, request: Request) -> None:
 async def rename_from(session: FtpSession, request: Request) -> None:
     """RNFR: what is there, a link itself included, may be renamed by RNTO."""
     path = session.path(text_of(request))
-    await session.call(session.home.stat, path, follow=False)
+    await session.call(session.home.find, path, Rights.RENAME, follow=False)
     session.reply(350, "Now send RNTO with the new name.")
 
 
@@ -95,7 +96,7 @@ async def digest(session: FtpSession, request: Request) -> None:
     session.engine.transfer_started()  # a large file takes long: NOOP and STAT are heard
     start, end = (wanted.first, wanted.end) if wanted else (0, None)
     if end is None:
-        end = (await session.call(session.home.stat, path)).size
+        end = (await session.call(session.home.find, path, Rights.READ)).size
     found = await session.call(session.home.digest, path, algorithm, start, end)
     _send(session, hash_reply(algorithm, start, end, found, text_of(request)))
 
@@ -132,7 +133,7 @@ async def available(session: FtpSession, request: Request) -> None:  # noqa: ARG
 
 async def copy_from(session: FtpSession, request: Request) -> None:
     """SITE CPFR."""
-    await session.call(session.home.stat, session.path(text_of(request)))
+    await session.call(session.home.find, session.path(text_of(request)), Rights.READ)
     session.reply(350, "Now send SITE CPTO with the copy's name.")
 
 
