@@ -27,8 +27,8 @@ class PassivePorts:
     def __init__(self, ports: tuple[int, ...], deadlines: Deadlines, accept_timeout_s: float) -> None:
         self._free = list(ports)
         self._any = not ports
-        self._deadlines = deadlines
-        self._accept_timeout_s = accept_timeout_s
+        self.deadlines = deadlines
+        self.accept_timeout_s = accept_timeout_s
 
     def open(self, local: Ip, peer: Ip) -> PassiveListener:
         """A listener on `local` for `peer` alone. Raises DataRefused when no port is free."""
@@ -51,29 +51,19 @@ class PassivePorts:
             self._free.append(port)
 
     def _listener(self, listening: socket.socket, port: int | None, peer: Ip) -> PassiveListener:
-        return PassiveListener(self, listening, port, peer, self._deadlines, self._accept_timeout_s)
+        return PassiveListener(self, listening, port, peer)
 
 
 class PassiveListener:
     """One announced port. Closes itself when nobody has come within the accept time-out."""
 
-    def __init__(
-        self,
-        ports: PassivePorts,
-        listening: socket.socket,
-        borrowed: int | None,
-        peer: Ip,
-        deadlines: Deadlines,
-        accept_timeout_s: float,
-    ) -> None:
+    def __init__(self, ports: PassivePorts, listening: socket.socket, borrowed: int | None, peer: Ip) -> None:
         self._ports = ports
         self._listening: socket.socket | None = listening
         self._borrowed = borrowed
         self._peer = peer
-        self._accept_timeout_s = accept_timeout_s
-        self._waits = Waits()
-        self._unused = deadlines.new(self.close)
-        self._unused.set(accept_timeout_s)
+        self._unused = ports.deadlines.new(self.close)
+        self._unused.set(ports.accept_timeout_s)
         self.port: int = listening.getsockname()[1]
 
     @property
@@ -82,10 +72,9 @@ class PassiveListener:
 
     async def connect(self, waits: Waits) -> socket.socket:
         """The client's connection, at once when it is there already. Raises DataRefused; closes itself in any case."""
-        self._waits = waits
         self._unused.clear()
         loop = asyncio.get_running_loop()
-        give_up_at = loop.time() + self._accept_timeout_s
+        give_up_at = loop.time() + self._ports.accept_timeout_s
         try:
             while self._listening is not None:
                 if (connection := self._accept_one(self._listening)) is not None:

@@ -21,6 +21,7 @@ from homeport.servers.readiness import Side
 BUFFER_BYTES = 256 * 1024
 _SENDFILE_BYTES = 4 * 1024 * 1024  # at once: large for speed, bounded so that STAT has news
 _BUFFERS_KEPT = 8
+_TURN_S = 0.01  # what a step may work before others in the queue have their turn; small files need no second one
 _LINGER_SLICE_MS = 10  # how soon a lingering thread notices that it is wanted
 
 
@@ -120,6 +121,7 @@ class Mover:
         """Move bytes until the socket does not keep up, the rate limit says wait, or all is done."""
         most = _SENDFILE_BYTES if self._bucket is None else BUFFER_BYTES
         budget_s = self._linger_s
+        turn_ends_at = time.monotonic() + _TURN_S
         while not self.stopped:
             try:
                 moved = self._flow.move(most)
@@ -134,7 +136,7 @@ class Mover:
             if self._bucket is not None and (delay := self._bucket.delay(now, moved)) > 0:
                 self.pause_s = delay
                 return Wants.PAUSE
-            if self._offload.crowded:
+            if now >= turn_ends_at and self._offload.crowded:
                 return Wants.TURN
         return Wants.TURN
 
