@@ -72,12 +72,13 @@ class LedgerModel(RuleBasedStateMachine):
     def pick(self, process: int) -> Ledger:
         return self.world.living[process % len(self.world.living)]
 
+    def free(self) -> Count:
+        used = self.disk.count() - sum(self.borrowed.values(), NOTHING)
+        return Count(self.quota - used.bytes - sum(self.disk.held.values()), self.limit - used.files)
+
     def fits(self, size: int, files: int) -> bool:
-        used = self.disk.count()
-        lent = sum((debt for debt in self.borrowed.values()), NOTHING)
-        free_bytes = self.quota - used.bytes - sum(self.disk.held.values()) + lent.bytes
-        free_files = self.limit - used.files + lent.files
-        return (size == 0 or size <= free_bytes) and (files == 0 or files <= free_files)
+        free = self.free()
+        return (size == 0 or size <= free.bytes) and (files == 0 or files <= free.files)
 
     def try_charge(self, ledger: Ledger, size: int, files: int) -> bool:
         expected = self.fits(size, files)
@@ -95,6 +96,13 @@ class LedgerModel(RuleBasedStateMachine):
         with ledger.changing(ACCOUNT):
             if self.try_charge(ledger, size, 1):
                 self.disk.files[next(self.names)] = size
+
+    @rule(process=st.integers(0, 9), over=st.sampled_from([0, 1]))
+    def fill(self, process: int, over: int) -> None:
+        """An exact fit, or one byte more, wherever the free bytes are leased to."""
+        size = max(0, self.free().bytes) + over
+        if self.try_charge(self.pick(process), size, 1):
+            self.disk.files[next(self.names)] = size
 
     @rule(process=st.integers(0, 9), which=st.integers(0, 99), size=SIZES)
     def append(self, process: int, which: int, size: int) -> None:
