@@ -34,19 +34,19 @@ class Running:
 
     process: subprocess.Popen[str]
     instance: Instance
+    output: str = ""
 
     def ready_line(self) -> str:
-        """Wait for the line; whatever came before it is skipped."""
+        """Wait for the line; what came before it is in `output`."""
         assert self.process.stdout is not None
         deadline = time.monotonic() + LONGEST_S
-        while time.monotonic() < deadline:
-            readable, _, _ = select.select([self.process.stdout], [], [], 1.0)
-            if readable:
-                line = self.process.stdout.readline()
-                assert line, f"ended with {self.process.wait()}: {self.log()}"
-                if line.startswith("ready"):
-                    return line
-        raise AssertionError(f"not ready: {self.log()}")
+        while not (found := re.search(r"^ready.*\n", self.output, re.MULTILINE)):
+            assert time.monotonic() < deadline, f"not ready: {self.output}{self.log()}"
+            if select.select([self.process.stdout], [], [], 1.0)[0]:
+                piece = os.read(self.process.stdout.fileno(), 65536).decode()
+                assert piece, f"ended with {self.process.wait()}: {self.output}{self.log()}"
+                self.output += piece
+        return found[0]
 
     def log(self) -> str:
         return (self.instance.directory / "stderr").read_text(encoding="utf-8")

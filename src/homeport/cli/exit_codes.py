@@ -27,8 +27,8 @@ class Exit(enum.IntEnum):
     TERMINATED = 143
 
 
-# The nearest class on the way to the root decides; tests/cli/test_exit_codes.py proves that every leaf has one, and that
-# every row names a class.
+# The nearest class on the way to the root decides; tests/cli/test_exit_codes.py proves that every leaf has one, and
+# that every row names a class.
 TABLE: dict[str, Exit] = {
     "homeport.core.errors.PathError": Exit.OTHER,
     "homeport.core.errors.InvalidPath": Exit.USAGE,

@@ -14,6 +14,21 @@ from homeport.cli.lazy import LazyGroup, Verb
 from homeport.cli.terminal import make_streams_robust, printable, put_json, say
 
 VERBS = {
+    "ls": Verb("homeport.cli.cmd_ls", "List a folder on a server."),
+    "get": Verb("homeport.cli.cmd_get", "Fetch files and folders; goes on where it was interrupted."),
+    "put": Verb("homeport.cli.cmd_put", "Store files and folders; goes on where it was interrupted."),
+    "sync": Verb("homeport.cli.cmd_sync", "Make one folder like another, here or on a server."),
+    "shell": Verb("homeport.cli.cmd_shell", "Work on a server interactively, or by a script."),
+    "cat": Verb("homeport.cli.cmd_cat", "Write a file on a server to standard output."),
+    "mkdir": Verb("homeport.cli.cmd_mkdir", "Make a folder on a server."),
+    "mv": Verb("homeport.cli.cmd_mv", "Rename or move on a server."),
+    "rm": Verb("homeport.cli.cmd_rm", "Remove files and folders on a server."),
+    "stat": Verb("homeport.cli.cmd_stat", "Show what a server tells of a name."),
+    "hash": Verb("homeport.cli.cmd_hash", "Show a file's digest, or compare it with a local file's."),
+    "df": Verb("homeport.cli.cmd_df", "Show the room left on a server."),
+    "login": Verb("homeport.cli.cmd_login", "Keep the password of an account for later commands."),
+    "logout": Verb("homeport.cli.cmd_logout", "Forget a password that was kept."),
+    "trust": Verb("homeport.cli.cmd_trust", "Trust a server's key, renew it, list or forget keys."),
     "serve": Verb("homeport.cli.cmd_serve", "Start the server; the first run makes all it needs."),
     "user": Verb("homeport.cli.cmd_user", "Accounts: add, set, passwd, list, show, enable, disable, remove."),
     "who": Verb("homeport.cli.cmd_who", "Show who is connected, doing what."),
@@ -25,6 +40,7 @@ VERBS = {
     "ban": Verb("homeport.cli.cmd_ban", "List, add and remove bans."),
     "config": Verb("homeport.cli.cmd_config", "Check the settings, or show them all."),
     "doctor": Verb("homeport.cli.cmd_doctor", "Look for what is wrong with this installation, and how to mend it."),
+    "completion": Verb("homeport.cli.cmd_completion", "Print the script that completes commands in your shell."),
 }
 
 

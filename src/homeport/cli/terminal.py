@@ -35,13 +35,13 @@ def put_json(value: Mapping[str, object]) -> None:
 def put_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Rows in columns as wide as they must be; every cell passes `printable`."""
     lines = [tuple(head), *(tuple(printable(cell) for cell in row) for row in rows)]
-    widths = [max(map(_width, column)) for column in zip(*lines, strict=True)]
+    widths = [max(map(cells_of, column)) for column in zip(*lines, strict=True)]
     for line in lines:
-        cells = (cell + " " * (width - _width(cell)) for cell, width in zip(line, widths, strict=True))
+        cells = (cell + " " * (width - cells_of(cell)) for cell, width in zip(line, widths, strict=True))
         put("  ".join(cells).rstrip())
 
 
-def _width(text: str) -> int:
+def cells_of(text: str) -> int:
     """Cells on a terminal: wide characters take two, combining ones none."""
     if text.isascii():
         return len(text)

@@ -1,0 +1,72 @@
+"""`homeport mv`: another name or folder, on the same server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from homeport.cli import connection_options as options
+from homeport.cli.terminal import put_json
+
+if TYPE_CHECKING:
+    from homeport.client.remote import Remote
+    from homeport.client.url import RemoteUrl
+
+
+@click.command(name="mv")
+@click.argument("url")
+@click.argument("target", metavar="TARGET")
+@options.connects
+@options.as_json
+def command(url: str, target: str, as_json: bool, how: options.How) -> None:
+    """Give the file or folder at URL the name TARGET, a path or a URL of the same server.
+
+    An existing folder as TARGET takes it in. Patterns move everything that fits into a folder.
+    """
+    from homeport.cli.connecting import connected
+    from homeport.cli.places import remote_of
+
+    place = remote_of(url)
+    path = _target_path(place, target)
+    with connected(how, place) as remote:
+        moved = move(remote, place.path, path)
+    if as_json:
+        for source, arrived in moved:
+            put_json({"event": "moved", "from": source, "to": arrived})
+        put_json({"event": "summary", "moved": len(moved)})
+
+
+def move(remote: Remote, source: str, target: str) -> list[tuple[str, str]]:
+    """Move what `source` stands for; from where to where. Raises UsageError when many should get one name."""
+    from homeport.cli.places import join
+    from homeport.cli.remote_globs import expand, last_name
+    from homeport.client.errors import RemoteNotFound, UsageError
+
+    matches = expand(remote, source.rstrip("/") or "/")
+    try:
+        is_folder = target.endswith("/") or remote.stat(target).is_directory
+    except RemoteNotFound:
+        is_folder = False
+    if len(matches) > 1 and not is_folder:
+        raise UsageError(f"{len(matches)} names fit {source}, and {target} is no folder to take them")
+    done = []
+    for match in matches:
+        arrived = join(target, last_name(match)) if is_folder else target
+        remote.move(match[0], arrived)
+        done.append((match[0], arrived))
+    return done
+
+
+def _target_path(place: RemoteUrl, target: str) -> str:
+    from homeport.cli.places import parent_of, place_of, resolve
+    from homeport.client.errors import UsageError
+    from homeport.client.url import RemoteUrl
+
+    other = place_of(target)
+    if not isinstance(other, RemoteUrl):
+        slash = "/" if target.endswith("/") else ""
+        return resolve(parent_of(place.path), target).rstrip("/") + slash
+    if (other.server, other.user) != (place.server, place.user):
+        raise UsageError("mv works on one server and account; `homeport get` and `put` move files between two")
+    return other.path

@@ -1,0 +1,95 @@
+"""Options of every verb that talks to a server, spelled and explained once. One rule: parsing has no effect.
+
+They arrive as two values, `how` to connect and `moving` files, so that verbs stay thin.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+Command = Callable[..., Any]
+
+as_json = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON, one object a line, and a summary at the end."
+)
+yes = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class How:
+    """How to connect. `fingerprint` is the only key that will do; `timeout_s` without any byte ends a connection."""
+
+    plain: bool = False
+    fingerprint: str | None = None
+    password_stdin: bool = False
+    charset: str = "utf-8"
+    timeout_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moving:
+    """How to transfer: `jobs` files at a time; `progress` is auto, plain, json or none."""
+
+    jobs: int = 4
+    progress: str = "auto"
+
+
+_HOW = (
+    click.option("--plain", is_flag=True, help="Allow a connection without TLS: password and files can be read."),
+    click.option(
+        "--fingerprint", metavar="sha256:...", help="The server's key; no other is accepted, no question asked."
+    ),
+    click.option("--password-stdin", is_flag=True, help="Read the password's line from standard input."),
+    click.option("--charset", metavar="NAME", default="utf-8", help="The server's charset for names, such as gb18030."),
+    click.option(
+        "--timeout",
+        "timeout_s",
+        metavar="SECONDS",
+        type=click.FloatRange(min=1, max=86_400),
+        default=60.0,
+        show_default=True,
+        help="Give a silent connection up after so long.",
+    ),
+)
+_MOVING = (
+    click.option(
+        "--jobs", metavar="N", type=click.IntRange(1, 32), default=4, show_default=True, help="Files at a time."
+    ),
+    click.option(
+        "--progress",
+        type=click.Choice(["auto", "plain", "json", "none"]),
+        default="auto",
+        show_default=True,
+        help="How to show it; auto draws bars where there is a terminal.",
+    ),
+)
+
+
+def connects(command: Command) -> Command:
+    """Adds the options of a connection; `command` gets them as `how`."""
+    return _packed(command, "how", How, _HOW)
+
+
+def transfers(command: Command) -> Command:
+    """Adds the options of a connection and of transfers; `command` gets them as `how` and `moving`."""
+    return _packed(connects(command), "moving", Moving, _MOVING)
+
+
+def _packed(
+    command: Command, name: str, kind: type[How | Moving], options: Iterable[Callable[[Command], Command]]
+) -> Command:
+    names = list(kind.__dataclass_fields__)
+
+    @functools.wraps(command)
+    def packed(*words: object, **given: object) -> object:
+        return command(*words, **{name: kind(**{each: given.pop(each) for each in names})}, **given)  # type: ignore[arg-type]
+
+    whole: Command = packed
+    for option in reversed(tuple(options)):
+        whole = option(whole)
+    return whole
