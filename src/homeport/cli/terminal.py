@@ -43,9 +43,35 @@ def put_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 def cells_of(text: str) -> int:
     """Cells on a terminal: wide characters take two, combining ones none."""
-    if text.isascii():
-        return len(text)
-    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+    return len(text) if text.isascii() else sum(map(_cells, text))
+
+
+def fit(text: str, cells: int) -> str:
+    """`text` in exactly so many cells: filled with spaces, or with its middle left out."""
+    if cells_of(text) > cells:
+        head = _cut(text, (cells - len(_GAP) + 1) // 2)
+        tail = _cut(text[::-1], cells - len(_GAP) - cells_of(head))[::-1]
+        text = head + _GAP + tail
+    return text + " " * (cells - cells_of(text))
+
+
+_GAP = ".."  # no character of ambiguous width
+
+
+def _cells(character: str) -> int:
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def _cut(text: str, cells: int) -> str:
+    """As much of the beginning as goes into `cells`."""
+    taken = 0
+    for index, character in enumerate(text):
+        taken += _cells(character)
+        if taken > cells:
+            return text[:index]
+    return text
 
 
 def make_streams_robust() -> None:
