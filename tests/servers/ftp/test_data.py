@@ -163,6 +163,13 @@ def test_a_private_upload_ends_with_close_notify(private: tuple[DataConnection, 
     ending.join()
 
 
+def test_a_client_that_closes_as_soon_as_it_has_all_is_no_loss(private: tuple[DataConnection, ssl.SSLSocket]) -> None:
+    connection, client = private
+    socket.close(client.detach())
+    threading.Event().wait(0.01)
+    connection.end(must_arrive=True)
+
+
 def test_private_data_waits_for_a_full_socket(private: tuple[DataConnection, ssl.SSLSocket]) -> None:
     connection, _client = private
     with pytest.raises(NotReady) as waiting:

@@ -19,6 +19,9 @@ from homeport.servers.ftp.addresses import Ip, family_of
 from homeport.servers.readiness import Side, Waits, Woken
 
 
+_CUT = "UNEXPECTED_EOF_WHILE_READING"  # a FIN without close_notify, as OpenSSL calls it; a reset has no such name
+
+
 class DataError(Exception):
     """A data connection that cannot be had or has ended badly; its text goes into the reply. See the two below."""
 
@@ -116,7 +119,7 @@ class DataConnection:
             if waiting := _not_ready(error):
                 raise waiting from None
             # A reset carries no reason here; a peer that merely forgot its close_notify does.
-            if not self.require_close_notify and getattr(error, "reason", "") == "UNEXPECTED_EOF_WHILE_READING":
+            if not self.require_close_notify and getattr(error, "reason", "") == _CUT:
                 return 0
             raise _lost(error) from error
 
@@ -152,6 +155,13 @@ class DataConnection:
             return  # ours is out; theirs is waited for by Farewells
         except ssl.SSLWantWriteError:
             raise NotReady(Side.WRITE) from None
+        except ssl.SSLError as error:
+            if error.reason not in _WHILE_READING:
+                raise
+
+
+# What unwrap raises when our close_notify is out and the client does not answer it as it should: no loss any more.
+_WHILE_READING = frozenset({_CUT, "APPLICATION_DATA_AFTER_CLOSE_NOTIFY"})
 
 
 class Farewells:

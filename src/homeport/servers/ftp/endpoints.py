@@ -10,7 +10,6 @@ from socket import socket
 from typing import TYPE_CHECKING, Protocol
 
 from homeport.protocols.ftp.address import DataAddress, format_epsv, format_pasv, refusal
-from homeport.protocols.ftp.arguments import ExtendedPassive
 from homeport.servers.ftp.addresses import Ip, parse_ip
 from homeport.servers.ftp.data import connect_out
 from homeport.servers.ftp.errors import Refused
@@ -60,8 +59,6 @@ async def port(session: FtpSession, request: Request) -> None:
     why_not = refusal(address, str(peer), settings.refused_ports | session.front.own_ports)
     if why_not is not None:
         raise Refused(504, f"Refused: {why_not}.")
-    if address.host.version != local.version:
-        raise Refused(522, f"Network protocol not supported, use ({1 if local.version == 4 else 2}).")
     session.endpoint = ActiveTarget(local, address, settings.times.connect_s)
     session.reply(200, f"The data connection will go to port {address.port}.")
 
@@ -72,13 +69,8 @@ async def passive(session: FtpSession, request: Request) -> None:  # noqa: ARG00
     session.reply(227, format_pasv(_announced(session), listener.port))
 
 
-async def extended_passive(session: FtpSession, request: Request) -> None:
-    """EPSV. The engine has seen to `EPSV ALL`."""
-    local, _ = _addresses(session)
-    wanted = request.argument
-    own = ExtendedPassive.IPV4 if local.version == 4 else ExtendedPassive.IPV6
-    if wanted not in (None, ExtendedPassive.ANY, own):
-        raise Refused(522, f"Network protocol not supported, use ({own.value}).")
+async def extended_passive(session: FtpSession, request: Request) -> None:  # noqa: ARG001 - every handler's arguments
+    """EPSV. The engine has seen to `EPSV ALL` and to the family."""
     session.reply(229, format_epsv(_listen(session).port))
 
 

@@ -50,7 +50,7 @@ async def retrieve(session: FtpSession, request: Request) -> None:
     except BaseException as error:
         await session.call(download.abort, str(error))
         raise
-    session.reply(226, f"Sent {download.position - download.offset} bytes.")
+    session.reply(226, f"Sent {download.position - download.offset} bytes")
 
 
 async def _send(session: FtpSession, download: Download) -> None:

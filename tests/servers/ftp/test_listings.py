@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import socket
+import zlib
+
+import pytest
+from tests.servers.running import House, RunningServer, Wire
+
+
+def listed(wire: Wire, line: str) -> list[str]:
+    """What comes over a data connection, and that it ended well."""
+    with wire.data() as data:
+        answer = wire.ask(line)
+        assert answer.startswith("150"), answer
+        text = b"".join(iter(lambda: data.recv(65536), b"")).decode()
+    assert wire.reply().startswith("226")
+    return text.split("\r\n")[:-1]
+
+
+@pytest.fixture
+def wire(server: RunningServer, house: House) -> Wire:
+    for name in (".hidden", "a.txt", "b.txt", "c.bin"):
+        (house.home() / name).write_text(name)
+    (house.home() / "sub").mkdir()
+    (house.home() / "sub" / "inner").write_text("x")
+    (house.home() / "[x]").write_text("a name like a pattern")
+    (house.home() / "bad").symlink_to("/etc/passwd")
+    return server.visitor()
+
+
+def test_the_three_forms(wire: Wire) -> None:
+    names = {".hidden", "a.txt", "b.txt", "c.bin", "sub", "[x]", "bad"}
+    with wire:
+        for line in ("LIST", "LIST -la", "LIST /", "LIST -a ."):
+            lines = listed(wire, line)
+            assert {text.split(maxsplit=8)[8] for text in lines} == names, line
+        assert set(listed(wire, "NLST")) == names
+        assert {text.split("; ", 1)[1] for text in listed(wire, "MLSD")} == names
+        assert [text[0] for text in lines if text.endswith("sub")] == ["d"]
+        assert not any("/etc" in text for text in lines)
+
+
+def test_one_file_and_another_folder(wire: Wire) -> None:
+    with wire:
+        assert listed(wire, "LIST a.txt")[0].endswith(" a.txt")
+        assert listed(wire, "NLST sub") == ["sub/inner"]
+        assert listed(wire, "NLST sub/inner") == ["sub/inner"]
+        assert listed(wire, "NLST /") != []
+        assert listed(wire, "MLSD sub")[0].endswith("; inner")
+
+
+def test_patterns_match_one_folders_names(wire: Wire) -> None:
+    with wire:
+        assert sorted(listed(wire, "NLST *.txt")) == ["a.txt", "b.txt"]
+        assert sorted(listed(wire, "NLST ?.b*")) == ["c.bin"]
+        assert listed(wire, "NLST sub/*") == ["sub/inner"]
+        assert listed(wire, "LIST *.none") == []
+        assert listed(wire, "NLST [x]") == ["[x]"]
+        assert sorted(listed(wire, "NLST [ab].txt")) == ["a.txt", "b.txt"]
+
+
+def test_patterns_are_neither_braces_nor_recursive_nor_slow(wire: Wire) -> None:
+    with wire:
+        for line in ("LIST {a,b}.txt", "LIST */inner", "NLST */*/*/*", "MLSD *.txt"):
+            with wire.data():
+                assert wire.ask(line).startswith("550"), line
+        assert listed(wire, "NLST " + "a*" * 100 + "b") == []
+
+
+def test_what_is_missing_is_550_before_any_data(wire: Wire) -> None:
+    with wire:
+        for line in ("LIST nothing", "NLST nothing", "MLSD nothing", "MLST nothing", "STAT nothing", "MLSD a.txt"):
+            if line[:4] in ("LIST", "NLST", "MLSD"):
+                assert wire.ask("EPSV").startswith("229")
+            assert wire.ask(line).startswith("550 /"), line
+        assert wire.ask("LIST").startswith("425")
+
+
+def test_facts_of_one_name(wire: Wire) -> None:
+    with wire:
+        assert wire.ask("MLST sub").split("\n")[1].endswith("; /sub")
+        assert "type=file;size=5;" in wire.ask("MLST a.txt")
+        assert wire.ask("OPTS MLST size;") == "200 MLST OPTS size;"
+        assert wire.ask("MLST a.txt").split("\n")[1] == " size=5; /a.txt"
+        assert "type" not in wire.ask("MLST")
+
+
+def test_listings_on_the_control_connection(wire: Wire) -> None:
+    with wire:
+        first, *lines, last = wire.ask("STAT /").split("\n")
+        assert (first, last, len(lines)) == ("213-Status of /:", "213 End", 7)
+        assert len(wire.ask("STAT a.txt").split("\n")) == 3
+        assert wire.ask("NOOP").startswith("200")
+
+
+def test_a_deflated_listing(wire: Wire) -> None:
+    with wire:
+        assert wire.ask("MODE Z").startswith("200")
+        with wire.data() as data:
+            assert wire.ask("NLST").startswith("150")
+            packed = b"".join(iter(lambda: data.recv(65536), b""))
+        assert wire.reply() == "226 7 entries."
+        assert b"a.txt\r\n" in zlib.decompress(packed)
+
+
+def test_large_folders_come_whole_and_at_the_readers_pace(any_server: RunningServer, house: House) -> None:
+    for number in range(1200):
+        (house.home() / f"{number:04d}-{'x' * 100}").touch()
+    with any_server.visitor() as wire:
+        assert len(listed(wire, "LIST")) == 1200
+        assert len(wire.ask("STAT /").split("\n")) == 1202
+        wire.send("STAT /", "NOOP")
+        assert len(wire.reply().split("\n")) == 1202
+        assert wire.reply().startswith("200")
+
+
+def test_a_client_that_leaves_in_a_listing_leaves_nothing(any_server: RunningServer, house: House) -> None:
+    for number in range(2000):
+        (house.home() / f"{number:04d}-{'x' * 200}").touch()
+    with any_server.visitor() as wire:
+        wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        wire.send(*["STAT /"] * 5)
+    with any_server.visitor() as wire, wire.data() as data:
+        data.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        assert wire.ask("LIST").startswith("150")
+        assert wire.ask("ABOR") == "426 The transfer was stopped."
+        assert wire.reply().startswith("226")
