@@ -99,8 +99,11 @@ class LiveServer:
         if not ready.wait(PATIENCE_S) or not any(line.startswith("ready") for line in self.output):
             self.kill()
             pytest.fail("the server did not get ready:\n" + "".join(self.output))
+        if self.port:
+            return
         services = self.json("status")[0]["services"]
         self.port = services["ftp"]["port"]
+        self.settings = self.settings | {"ftp.port": str(self.port)}  # a second start takes the same one
         self.implicit_port = services.get("ftps", {}).get("port", 0)
 
     def _listen(self, process: subprocess.Popen[str], ready: threading.Event) -> None:

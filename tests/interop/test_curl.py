@@ -87,7 +87,7 @@ def test_the_quota_refuses_one_byte_over(server: LiveServer, make_file: MakeFile
     code, output = curl.attempt("--verbose", "-T", make_file("big", 2**20), curl.base + "/big")
     assert code
     assert "552" in output, output
-    assert "quota exceeded" in output
+    assert "Quota exceeded" in output, output
     assert sorted(entry.name for entry in server.home(account).iterdir()) == ["kept"]
     server.assert_no_drift(account)
     assert before["quota_bytes"] == 2**20
