@@ -18,7 +18,6 @@ from homeport.servers.deadlines import Deadlines
 from homeport.servers.ftp.addresses import Ip, family_of
 from homeport.servers.readiness import Side, Waits, Woken
 
-
 _CUT = "UNEXPECTED_EOF_WHILE_READING"  # a FIN without close_notify, as OpenSSL calls it; a reset has no such name
 
 
@@ -132,6 +131,7 @@ class DataConnection:
         try:
             if self._tls is not None:
                 self._end_tls(self._tls)
+                must_arrive = False  # it has; the FIN behind it says nothing new
             # Not the SSLSocket's own, which would forget its TLS state.
             socket.socket.shutdown(self._socket, socket.SHUT_WR)
         except OSError as error:
