@@ -52,8 +52,8 @@ class House:
             cleanup.callback(database.close)
             ledger = Ledger(database, "contract", root / "run")
             cleanup.callback(ledger.close)
-            (root / "homes").mkdir()
-            (root / "run").mkdir()
+            (root / "homes").mkdir(exist_ok=True)
+            (root / "run").mkdir(exist_ok=True)
             audit = AuditLog(root / "audit.jsonl", root / "xferlog")
             cleanup.callback(audit.close)
             services = HomeServices(
@@ -102,7 +102,7 @@ class House:
         """The account's folder, to change it behind the server's back; the ledger is recounted afterwards."""
         yield self.home(name)
         account = self.accounts.get(name)
-        self.services.ledger.recount(account.id, lambda: self._count(name))
+        self.services.ledger.recount(account.id, lambda: self.count(name))
 
     def usage(self, name: str) -> Used:
         """What the ledger says."""
@@ -111,7 +111,7 @@ class House:
 
     def recount(self, name: str) -> Used:
         """What stands on the disk, stages included."""
-        count = self._count(name)
+        count = self.count(name)
         return Used(count.bytes, count.files)
 
     def snapshot(self, name: str) -> dict[str, bytes | str]:
@@ -134,7 +134,8 @@ class House:
             assert account.quota_bytes is None or usage.bytes <= account.quota_bytes
             assert account.max_files is None or usage.files <= account.max_files
 
-    def _count(self, name: str) -> Count:
+    def count(self, name: str) -> Count:
+        """What stands on the disk, as the ledger wants it said."""
         account = self.accounts.get(name)
         with Jail(account.home) as jail:
             return jail.walk_count() + self.services.stages.count(account.id)

@@ -110,9 +110,10 @@ class _Start:
         start = start_of(str(self._path), present, offset=wish.offset, append=wish.append)
         self._require_room(wish, size or 0)
         kept = start.offset if start.beginning is Beginning.STAGE else 0
-        with self._works.ledger.changing(self._works.account_id):
-            self._stage.truncate(kept)
-            self._bill.refund((size or 0) - kept)
+        if size and size > kept:
+            with self._works.ledger.changing(self._works.account_id):
+                self._stage.truncate(kept)
+                self._bill.refund(size - kept)
         if start.beginning is Beginning.WHOLE:
             self._fresh = True
             self._copy(start.offset)

@@ -108,7 +108,7 @@ class Upload:
         self._ended = ended
         self._lock = threading.RLock()
         self._hash = hashlib.sha256()
-        self.offset = self.size = update_from(self._hash, stage.fd)
+        self.offset = self.size = update_from(self._hash, stage.fd) if stage.size else 0
         self.moved = 0
         self._refusal: QuotaExceeded | None = None
         self._replacing: Entry | None = None
