@@ -11,6 +11,7 @@ import re
 import shlex
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -357,6 +358,66 @@ def test_doctor_looks_at_a_running_server(server: Running) -> None:
     found = {finding["check"]: finding for finding in map(json.loads, done.stdout.splitlines())}
     assert found["server"]["text"].startswith("ready, process ")
     assert found["ports"]["text"] == f"ftp answers on 127.0.0.1 port {port_of(server)}"
+
+
+def test_a_transfer_may_finish_while_the_server_stops(tmp_path: Path) -> None:
+    directory = tmp_path / "instance"
+    directory.mkdir(mode=0o700)
+    add(directory, "bob")
+    running = serve(directory, "drain_timeout_s=60")
+    try:
+        running.ready_line()
+        with session(running, "bob") as client, session(running, "bob") as idle:
+            client.voidcmd("TYPE I")
+            data = client.transfercmd("STOR file")
+            data.sendall(b"x" * 100_000)
+            eventually(lambda: staged(directory) > 0, "bytes in the stage")
+            running.process.send_signal(signal.SIGTERM)
+            assert_ended(idle)
+            assert running.status()["state"] == "stopping"
+            data.sendall(b"y" * 100_000)
+            assert isinstance(data, ssl.SSLSocket)
+            data.unwrap().close()
+            assert client.voidresp().startswith("226")
+        assert running.wait() == 0
+        assert (directory / "homes" / "bob" / "file").stat().st_size == 200_000
+    finally:
+        end(running)
+
+
+def test_two_workers_and_a_unix_socket(tmp_path: Path) -> None:
+    directory = tmp_path / "instance"
+    directory.mkdir(mode=0o700)
+    add(directory, "bob")
+    running = serve(directory, "workers=2", 'ftp.listen=["127.0.0.1", "unix:run/ftp"]')
+    try:
+        running.ready_line()
+        status = running.status()
+        assert status["workers"] == 2
+        assert status["services"]["ftp"]["listen"] == [f"127.0.0.1:{port_of(running)}", f"unix:{directory}/run/ftp"]
+        for number in range(8):
+            with session(running, "bob") as client:
+                client.storbinary(f"STOR file{number}", io.BytesIO(b"x" * 1000))
+        [found] = objects(directory, "quota", "check", "bob")
+        assert (found["used_bytes"], found["drift_bytes"], found["drift_files"]) == (8000, 0, 0)
+        with socket.socket(socket.AF_UNIX) as local:
+            local.settimeout(LONGEST_S)
+            local.connect(str(directory / "run" / "ftp"))
+            assert local.recv(100).startswith(b"220")
+    finally:
+        end(running)
+
+
+def test_json_events(tmp_path: Path) -> None:
+    directory = tmp_path / "instance"
+    words = ["serve", "--json", "--dir", str(directory), "--set", "ftp.port=0", "--set", "ftp.listen=127.0.0.1"]
+    with subprocess.Popen([HOMEPORT, *words], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        account, ready = (json.loads(process.stdout.readline()) for _ in range(2))
+        process.terminate()
+    assert (account["event"], ready["event"]) == ("account", "ready")
+    assert ready["services"]["ftp"]["port"] > 0
+    assert ready["fingerprint"].startswith("sha256:")
 
 
 def test_stop_waits_until_the_server_is_gone(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 from homeport.config.model import Settings, key_paths
 
-# Ports are bound, folders opened and processes counted once, at the start.
+# Ports are bound, folders opened and processes counted once, at the start. A certificate's files are read again at
+# every reload, but always the same files.
 NEEDS_RESTART = frozenset(
     {
         "workers",
@@ -17,6 +18,9 @@ NEEDS_RESTART = frozenset(
         "ftp.listen",
         "ftp.implicit_port",
         "ftp.passive_ports",
+        "ftp.tls",
+        "tls.certificate",
+        "tls.key",
         "database.url",
         "storage.homes",
         "storage.stage",

@@ -142,7 +142,8 @@ class Master:
             worker.kill()
             self._worker_failed(error)
         else:
-            self._services |= said["services"]
+            # The first worker has the Unix sockets besides, so what it says is the whole.
+            self._services = said["services"] | (self._services if slot else {})
             self._worker_bound()
         status = await worker.wait()
         if not self._stop_asked.is_set():

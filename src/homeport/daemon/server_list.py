@@ -37,7 +37,13 @@ def settings_for(settings: Settings, place: Place) -> FtpSettings:
         for address in made.listen
         if place.slot == 0 or not address.startswith(_UNIX)
     )
-    return replace(made, listen=listen, reuse_port=True)
+    return replace(
+        made,
+        listen=listen,
+        reuse_port=True,
+        max_login_attempts=settings.login.attempts_per_connection,
+        min_rate_bytes_per_s=settings.limits.min_rate_bytes_per_s,
+    )
 
 
 def certificate_files(settings: Settings, instance: Instance) -> CertificateFiles | None:
