@@ -10,7 +10,7 @@ from tests.cli.conftest import Run
 import homeport
 from homeport.cli.main import VERBS, cli
 
-HEAVY = {"sqlalchemy", "pydantic", "alembic", "asyncio", "cryptography", "rich", "homeport.daemon.services", "ssl"}
+HEAVY = {"sqlalchemy", "pydantic", "alembic", "asyncio", "cryptography", "rich", "homeport.daemon.services"}
 
 
 def imported_by(*words: str) -> set[str]:

@@ -45,9 +45,8 @@ def test_the_settings_file(tmp_path: Path) -> None:
 
 def test_the_certificate_is_made_once_and_names_the_addresses(tmp_path: Path) -> None:
     instance = Instance(tmp_path)
-    settings = load(
-        tmp_path, ['ftp.listen=["192.0.2.7", "unix:x"]', 'ftp.public_address={ "0.0.0.0/0" = "203.0.113.7" }']
-    )
+    public = 'ftp.public_address={ "0.0.0.0/0" = "203.0.113.7" }'
+    settings = load(tmp_path, ['ftp.listen=["192.0.2.7", "unix:x"]', public])
     assert make_certificate(instance, settings) is True
     assert {"192.0.2.7", "203.0.113.7"} <= set(facts_of(tmp_path / "tls" / "cert.pem").names)
     assert make_certificate(instance, settings) is False
@@ -58,7 +57,8 @@ def test_files_that_the_settings_name_are_not_made(tmp_path: Path) -> None:
     with pytest.raises(StartFailed) as caught:
         make_certificate(Instance(tmp_path), settings)
     assert str(caught.value) == (
-        "the server cannot start: /etc/no/such.pem does not exist, and tls.certificate or tls.key names it; put it there"
+        "the server cannot start: /etc/no/such.pem does not exist, "
+        "and tls.certificate or tls.key names it; put it there"
     )
 
 
