@@ -1,8 +1,11 @@
-"""How a connection is made: what the person chose, as plain values with their defaults."""
+"""How a connection is made and files are moved: what the person chose, as plain values with their defaults."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from homeport.client.retry import RetryPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +30,22 @@ class ConnectionOptions:
     charset: str = "utf-8"
     connect_timeout_s: float = 20.0
     stall_timeout_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferOptions:
+    """How files are moved. `jobs` connections at most.
+
+    `resume` goes on where an earlier try stopped; `verify` compares digests where the server tells one; `fsync` writes
+    a download through to the disk before it gets its name. `state_folder` keeps what is known of unfinished uploads;
+    None forgets them at exit. `stop_within_s` bounds how long a stop waits for connections to give up.
+    """
+
+    jobs: int = 4
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    resume: bool = True
+    verify: bool = True
+    fsync: bool = True
+    state_folder: Path | None = None
+    progress_interval_s: float = 0.1
+    stop_within_s: float = 10.0

@@ -7,9 +7,11 @@ Paths are absolute, with `/` between segments, as the server shows them; names t
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
+
+from homeport.client.errors import ClientError
 
 
 class Kind(enum.Enum):
@@ -55,7 +57,12 @@ class Space:
 
 @dataclass(frozen=True, slots=True)
 class Abilities:
-    """What this server can do beyond the least, found out at login."""
+    """What this server can do beyond the least, found out at login.
+
+    `atomic_upload`: a name shows the old file or the new one whole, never a half. `checks_uploads`: what does not fit
+    the digest announced to `open_writer` never gets the name. `tells_partial_uploads`: `partial_size` speaks of the
+    unfinished upload even where a whole file has the name.
+    """
 
     digests: tuple[str, ...] = ()
     partial_digests: bool = False
@@ -64,7 +71,13 @@ class Abilities:
     set_mtime: bool = False
     machine_listing: bool = False
     atomic_upload: bool = False
+    checks_uploads: bool = False
+    tells_partial_uploads: bool = False
     describe: str = ""
+
+
+Told = Callable[[ClientError | None], None]
+"""Hears how something went that was not waited for: None when it went well."""
 
 
 class Reader(Protocol):
@@ -117,10 +130,18 @@ class Remote(Protocol):
         """How many bytes of an interrupted upload of `path` the server holds; 0 when it does not tell."""
         ...
 
-    def open_reader(self, path: str, offset: int = 0) -> Reader: ...
+    def open_reader(self, path: str, offset: int = 0, *, digest: str | None = None) -> Reader:
+        """Fetch `path` from `offset` on. `digest` names an algorithm in which `Reader.finish` is to tell the whole
+        file's digest, where that costs no further round trip.
+        """
+        ...
 
-    def open_writer(self, path: str, offset: int = 0, *, size: int | None = None) -> Writer:
-        """Store `path`, going on at `offset`; `size` of the whole file lets the server refuse before a byte is sent."""
+    def open_writer(
+        self, path: str, offset: int = 0, *, size: int | None = None, expected: Digest | None = None
+    ) -> Writer:
+        """Store `path`, going on at `offset`. `size` of the whole file lets the server refuse before a byte is sent;
+        `expected` is the whole file's digest, for a server with `Abilities.checks_uploads`.
+        """
         ...
 
     def make_directory(self, path: str) -> None: ...
@@ -131,7 +152,15 @@ class Remote(Protocol):
 
     def remove_directory(self, path: str) -> None: ...
 
-    def set_mtime(self, path: str, mtime: float) -> None: ...
+    def set_mtime(self, path: str, mtime: float, *, told: Told | None = None) -> None:
+        """Set a file's modification time. With `told` it does not wait: the answer is told later, at `settle` at the
+        latest.
+        """
+        ...
+
+    def settle(self) -> None:
+        """Wait for every answer that nobody waited for."""
+        ...
 
     def digest(self, path: str, algorithm: str = "SHA-256", *, end: int | None = None) -> Digest:
         """The digest of a file or of its first `end` bytes; Incompatible when the server has no such."""
@@ -141,6 +170,15 @@ class Remote(Protocol):
 
     def working_directory(self) -> str:
         """Where relative paths begin: the folder of the login."""
+        ...
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can still be used; a failure in the middle of something may have ended it."""
+        ...
+
+    def interrupt(self) -> None:
+        """From another thread: whatever is waited for fails now with ConnectionFailed."""
         ...
 
     def close(self) -> None: ...

@@ -5,8 +5,10 @@ A certificate that a public authority vouches for passes. Any other is judged by
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from homeport.client.errors import ConnectionFailed, IdentityChanged, ProtocolViolation
@@ -50,18 +52,46 @@ def secure(plain: socket.socket, using: ssl.SSLContext, server: str, host: str, 
 
 
 def shake_hands(
-    plain: socket.socket, using: ssl.SSLContext, host: str, session: ssl.SSLSession | None
+    plain: socket.socket,
+    using: ssl.SSLContext,
+    host: str,
+    session: ssl.SSLSession | None,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> ssl.SSLSocket:
-    """TLS on `plain`, which is closed when that fails. `session` is resumed where the server agrees."""
+    """TLS on `plain`, which is closed when that fails. `session` is resumed where the server agrees.
+
+    `meanwhile` is called once our first words are out, while those of the server travel; what it raises goes through.
+    """
+    secured: ssl.SSLSocket | None = None
     try:
         # A missing close_notify must raise: without it a cut download would look whole.
-        return using.wrap_socket(plain, server_hostname=host, session=session, suppress_ragged_eofs=False)
-    except ssl.SSLCertVerificationError as failure:
-        plain.close()
-        raise NotVouchedFor(failure.verify_message) from failure
-    except (OSError, ValueError) as failure:
-        plain.close()
-        raise ConnectionFailed(f"{host}: the TLS handshake failed: {reason(failure)}") from failure
+        secured = using.wrap_socket(
+            plain,
+            server_hostname=host,
+            session=session,
+            suppress_ragged_eofs=False,
+            do_handshake_on_connect=False,
+        )
+        _begin(secured)
+        meanwhile()
+        secured.do_handshake()
+        return secured
+    except BaseException as failure:
+        (secured or plain).close()
+        if isinstance(failure, ssl.SSLCertVerificationError):
+            raise NotVouchedFor(failure.verify_message) from failure
+        if isinstance(failure, OSError | ValueError):
+            raise ConnectionFailed(f"{host}: the TLS handshake failed: {reason(failure)}") from failure
+        raise
+
+
+def _begin(secured: ssl.SSLSocket) -> None:
+    """Send our first words and do not wait for those of the server."""
+    timeout = secured.gettimeout()
+    secured.setblocking(False)
+    with contextlib.suppress(ssl.SSLWantReadError):
+        secured.do_handshake()
+    secured.settimeout(timeout)
 
 
 def same_server(data: ssl.SSLSocket, control_fingerprint: str) -> None:

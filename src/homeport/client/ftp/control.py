@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
+from collections import deque
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -32,6 +33,19 @@ from homeport.protocols.ftp.reply_reader import ReplyError, ReplyReader, ServerR
 _RECEIVE_BYTES = 16 * 1024
 
 T = TypeVar("T")
+Then = Callable[[ServerReply | None], None]
+"""Hears a command's final reply; None when the connection was gone before it came."""
+
+
+class Asked:
+    """A command that was sent, with what came back so far."""
+
+    __slots__ = ("final", "preliminary", "then")
+
+    def __init__(self, then: Then | None = None) -> None:
+        self.preliminary: ServerReply | None = None
+        self.final: ServerReply | None = None
+        self.then = then
 
 
 class Control:
@@ -47,7 +61,8 @@ class Control:
         self.tls_context: ssl.SSLContext | None = None
         self._trust = trust
         self._reader = ReplyReader()
-        self._replies: list[ServerReply] = []
+        self._replies: deque[ServerReply] = deque()
+        self._unanswered: deque[Asked] = deque()
         self._socket: socket.socket | None = None
 
     # --- coming in ---
@@ -73,7 +88,7 @@ class Control:
         self._learn_features()
 
     def _connect(self, *, by_key: bool) -> None:
-        self._reader, self._replies = ReplyReader(), []
+        self._reader, self._replies = ReplyReader(), deque()
         host, port = self.url.host, self.url.port
         try:
             self._socket = socket.create_connection((host, port), self.options.connect_timeout_s)
@@ -93,9 +108,9 @@ class Control:
             raise
 
     def _greet(self) -> None:
-        reply = self.read()
+        reply = self._read()
         while reply.is_preliminary:  # 120: ready in a while
-            reply = self.read()
+            reply = self._read()
         self.greeting = self.text(reply)
         if not reply.is_success:
             raise ConnectionFailed(f"{self.url.host} takes nobody in now; it says: {self.greeting}")
@@ -121,14 +136,24 @@ class Control:
         self._socket, self.fingerprint, self.is_private = secured.socket, secured.fingerprint, True
 
     def _learn_features(self) -> None:
-        reply = self.ask("FEAT")
+        # All at once: one round trip. PBSZ comes first because PROT needs it (RFC 4217 section 9).
+        feat = self.send("FEAT")
+        protect = [self.send("PBSZ", "0"), self.send("PROT", "P")] if self.is_private else []
+        unchanged = self.send("TYPE", "I")
+        reply = self.answer(feat)
         self.features = reply_reader.features(reply) if reply.is_success else {}
+        for asked in protect:
+            self.accept(self.answer(asked), "protect transfers")
+        self.accept(self.answer(unchanged), "transfer files unchanged")
         if "UTF8" in self.features and self.options.charset == "utf-8":
-            self.ask("OPTS", "UTF8 ON")  # some servers want it; those that do not may refuse
-        if self.is_private:
-            self.must("PBSZ", "0", doing="protect transfers")
-            self.must("PROT", "P", doing="protect transfers")
-        self.must("TYPE", "I", doing="transfer files unchanged")
+            self.send("OPTS", "UTF8 ON")  # some servers want it; those that do not may refuse
+
+    @property
+    def answers_in_order(self) -> bool:
+        """Whether commands behind a transfer wait for its end and are answered then: Homeport promises that. Others
+        may throw them away, or answer them in the middle.
+        """
+        return self.greeting.lower().startswith("homeport")
 
     @property
     def tls_session(self) -> ssl.SSLSession | None:
@@ -143,8 +168,11 @@ class Control:
 
     # --- talking ---
 
-    def send(self, verb: str, argument: str = "") -> None:
-        """One command, without waiting. Raises UsageError for a name that would end the line."""
+    def send(self, verb: str, argument: str = "", *, then: Then | None = None) -> Asked:
+        """One command, without waiting; `answer` waits. With `then` nobody has to: it is called in its turn.
+
+        Raises UsageError for a name that would end the line.
+        """
         line = f"{verb} {argument}" if argument else verb
         if any(character in line for character in "\r\n\0"):
             raise UsageError(f"{argument!r}: FTP cannot carry a name with a line break or NUL")
@@ -152,14 +180,52 @@ class Control:
             raw = line.encode(self.options.charset, "surrogateescape")
         except UnicodeEncodeError:
             raise UsageError(f"{argument!r} cannot be written in the charset {self.options.charset}") from None
+        asked = Asked(then)
+        self._unanswered.append(asked)
         # A byte 255 begins a Telnet command unless it is doubled (RFC 959 section 4.1.3, RFC 854).
         self._io(lambda connected: connected.sendall(raw.replace(b"\xff", b"\xff\xff") + b"\r\n"))
+        return asked
 
-    def read(self) -> ServerReply:
-        """The next reply, of whatever code. 421 in place of an answer is ConnectionFailed: the server goes away."""
+    def answer(self, asked: Asked) -> ServerReply:
+        """The final reply, good or bad. 421 in its place is ConnectionFailed: the server goes away."""
+        while asked.final is None:
+            self._hear()
+        return asked.final
+
+    def first_answer(self, asked: Asked) -> ServerReply:
+        """The first reply: a preliminary one, or the final one where none came before."""
+        while asked.preliminary is None and asked.final is None:
+            self._hear()
+        first = asked.preliminary or asked.final
+        assert first is not None
+        return first
+
+    def settle(self) -> None:
+        """Hear every answer that is still to come."""
+        while self._unanswered:
+            self._hear()
+
+    def _hear(self) -> None:
+        """The next reply, for the oldest command without one: servers answer in order."""
+        reply = self._read()
+        if reply.code == 421 or not self._unanswered:
+            text = self.text(reply)
+            self.close()
+            raise ConnectionFailed(f"{self.url.host} ends the session: {text}")
+        asked = self._unanswered[0]
+        if reply.is_preliminary:
+            asked.preliminary = asked.preliminary or reply
+            return
+        self._unanswered.popleft()
+        asked.final = reply
+        if asked.then is not None:
+            asked.then(reply)
+
+    def _read(self) -> ServerReply:
         while not self._replies:
             data = self._io(lambda connected: connected.recv(_RECEIVE_BYTES))
             if not data:
+                self.close()
                 raise ConnectionFailed(f"{self.url.host} closed the connection")
             try:
                 self._reader.receive(data)
@@ -167,19 +233,11 @@ class Control:
                 self.close()
                 raise ProtocolViolation(str(failure)) from failure
             self._replies += self._reader.replies()
-        return self._replies.pop(0)
+        return self._replies.popleft()
 
     def ask(self, verb: str, argument: str = "") -> ServerReply:
         """One command and its final reply, good or bad."""
-        self.send(verb, argument)
-        reply = self.read()
-        while reply.is_preliminary:
-            reply = self.read()
-        if reply.code == 421:
-            text = self.text(reply)
-            self.close()
-            raise ConnectionFailed(f"{self.url.host} ends the session: {text}")
-        return reply
+        return self.answer(self.send(verb, argument))
 
     def must(self, verb: str, argument: str = "", *, doing: str) -> ServerReply:
         """One command that has to succeed; else the refusal that its reply means. `doing` as in "store /a"."""
@@ -214,8 +272,13 @@ class Control:
         if politely:
             with contextlib.suppress(ClientError):
                 self.send("QUIT")
-        self._socket.close()
+        if self._socket is not None:
+            self._socket.close()
         self._socket = None
+        unanswered, self._unanswered = self._unanswered, deque()
+        for asked in unanswered:
+            if asked.then is not None:
+                asked.then(None)
 
     @property
     def is_open(self) -> bool:

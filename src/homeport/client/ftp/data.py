@@ -7,13 +7,18 @@ whole is the clean end of the stream (close_notify where it is private) and 226 
 from __future__ import annotations
 
 import contextlib
+import errno
 import re
+import select
 import socket
 import ssl
+import struct
+import time
+from collections.abc import Callable
 
 from homeport.client import tls
 from homeport.client.errors import ConnectionFailed, Incompatible, ProtocolViolation, Stalled
-from homeport.client.ftp.control import Control
+from homeport.client.ftp.control import Asked, Control
 from homeport.client.remote import Digest
 from homeport.protocols.ftp import reply_reader
 from homeport.protocols.ftp.reply_reader import ReplyError, ServerReply
@@ -21,48 +26,88 @@ from homeport.protocols.ftp.reply_reader import ReplyError, ServerReply
 _STORED = re.compile(r"SHA-256[ :=]+([0-9a-f]{64})\b", re.IGNORECASE)
 
 
+# As much is sent before the server has agreed: it fits into any socket's buffers, so nobody waits for a server that
+# refuses, and a small file costs a round trip less.
+_UNASKED_BYTES = 16 * 1024
+_LOOK_UP_EVERY_S = 1.0
+
+
 class Data:
     """One data connection from its command to its final reply. Made by `open_data`."""
 
-    def __init__(self, control: Control, connected: socket.socket, doing: str) -> None:
+    def __init__(self, control: Control, connected: socket.socket, asked: Asked, doing: str) -> None:
         self._control = control
         self._socket = connected
+        self._asked = asked
         self._doing = doing
+        self._sent = 0
+        self._is_interrupted = False
 
     def receive_into(self, buffer: memoryview) -> int:
         """Some bytes; 0 at the stream's clean end. Raises ConnectionFailed at any other end."""
+        agree(self._control, self._asked, self._doing)
         try:
-            return self._socket.recv_into(buffer)
+            count = self._socket.recv_into(buffer)
         except OSError as failure:
             raise self._broken(failure) from failure
+        if self._is_interrupted:
+            raise ConnectionFailed("interrupted")
+        return count
 
     def send(self, data: memoryview) -> None:
         """All of `data`. When the server has hung up, its reply on the control connection says why and is raised."""
+        if self._sent + len(data) > _UNASKED_BYTES:
+            agree(self._control, self._asked, self._doing)
+        self._sent += len(data)
         try:
-            self._socket.sendall(data)
+            self._send_all(data)
         except OSError as failure:
             broken = self._broken(failure)
             if not isinstance(broken, Stalled):
-                self._close_socket()
-                self._raise_verdict()
+                self._socket.close()
+                self._control.accept(self._control.answer(self._asked), self._doing)
             raise broken from failure
 
     def finish(self) -> Digest | None:
         """End the stream cleanly and read the verdict; the digest that the server names in it, if it does."""
         self._end_stream()
-        reply = self._control.accept(self._final_reply(), self._doing)
+        reply = self._control.accept(self._control.answer(self._asked), self._doing)
         found = _STORED.search(self._control.text(reply))
         return Digest("SHA-256", found[1].lower()) if found else None
 
     def abort(self) -> None:
         """End it early. The control connection goes too: what state the server is in would be a guess."""
-        self._close_socket()
+        if not self._is_private:
+            # A stream in the clear that is closed looks whole; one that is reset does not.
+            with contextlib.suppress(OSError):
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._socket.close()
         self._control.close()
 
     def interrupt(self) -> None:
-        """From another thread: whatever is waited for fails now."""
+        """From another thread: whatever is waited for fails now, or within a second."""
+        self._is_interrupted = True
         with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
+            # In the clear nothing may go out that reads as the end of the file; see `_send_all`.
+            self._socket.shutdown(socket.SHUT_RDWR if self._is_private else socket.SHUT_RD)
+
+    @property
+    def _is_private(self) -> bool:
+        return isinstance(self._socket, ssl.SSLSocket)
+
+    def _send_all(self, data: memoryview) -> None:
+        if self._is_private:
+            self._socket.sendall(data)
+            return
+        patience = self._control.options.stall_timeout_s
+        waited = 0.0
+        while data:
+            if self._is_interrupted:
+                raise ConnectionAbortedError(errno.ECONNABORTED, "interrupted")
+            if _is_writable(self._socket, min(_LOOK_UP_EVERY_S, patience)):
+                data, waited = data[self._socket.send(data) :], 0.0
+            elif (waited := waited + _LOOK_UP_EVERY_S) >= patience:
+                raise TimeoutError
 
     def _end_stream(self) -> None:
         try:
@@ -75,19 +120,7 @@ class Data:
         except OSError:
             pass  # the peer closed without a goodbye; its reply tells whether it has everything
         finally:
-            self._close_socket()
-
-    def _final_reply(self) -> ServerReply:
-        reply = self._control.read()
-        while reply.is_preliminary:
-            reply = self._control.read()
-        return reply
-
-    def _raise_verdict(self) -> None:
-        self._control.accept(self._final_reply(), self._doing)
-
-    def _close_socket(self) -> None:
-        self._socket.close()
+            self._socket.close()
 
     def _broken(self, failure: OSError) -> ConnectionFailed:
         if isinstance(failure, TimeoutError):
@@ -95,16 +128,28 @@ class Data:
         return ConnectionFailed(f"the data connection broke: {tls.reason(failure)}")
 
 
-def open_data(control: Control, verb: str, argument: str, *, offset: int = 0, doing: str) -> Data:
-    """A data connection for `verb argument`, beginning at byte `offset`, up to the server's 1xx.
+def _is_writable(connected: socket.socket, timeout_s: float) -> bool:
+    poll = select.poll() if hasattr(select, "poll") else None
+    if poll is None:  # Windows
+        return bool(select.select([], [connected], [], timeout_s)[1])
+    poll.register(connected, select.POLLOUT)
+    return bool(poll.poll(timeout_s * 1000))
 
-    Raises what the server's refusal means, ConnectionFailed, ProtocolViolation.
+
+def open_data(control: Control, passive: Passive, verb: str, argument: str, *, offset: int = 0, doing: str) -> Data:
+    """A data connection for `verb argument`, which is sent now, from byte `offset` on.
+
+    It does not wait for the server's yes: `Data` does, before anything that depends on it. Raises ConnectionFailed,
+    ProtocolViolation, IdentityChanged, and over TLS what the server's refusal means.
     """
-    port = _passive_port(control)
+    port = passive.take()
     if offset:
+        # Waited for: after a no, the tail would be stored as the whole file.
         control.must("REST", str(offset), doing=doing)
     # The command travels while the connection is being made: the server answers it once it sees the connection.
-    control.send(verb, argument)
+    asked = control.send(verb, argument)
+    if control.answers_in_order:
+        passive.prepare()
     host = control.address[0]
     try:
         connected = socket.create_connection((host, port), control.options.connect_timeout_s)
@@ -113,23 +158,34 @@ def open_data(control: Control, verb: str, argument: str, *, offset: int = 0, do
         raise ConnectionFailed(f"cannot open a data connection to port {port}: {tls.reason(failure)}") from failure
     try:
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        reply = control.accept(control.read(), doing)
-        if not reply.is_preliminary:
-            raise ProtocolViolation(f"the server ended {verb} before it began")
-        return Data(control, _private(control, connected), doing)
+        return Data(control, _private(control, connected, asked, doing), asked, doing)
     except BaseException:
         connected.close()
         raise
 
 
-def _private(control: Control, connected: socket.socket) -> socket.socket:
+def agree(control: Control, asked: Asked, doing: str) -> None:
+    """Wait for the server's yes to a transfer, or raise what its no means."""
+    if not control.accept(control.first_answer(asked), doing).is_preliminary:
+        raise ProtocolViolation(f"the server ended it before it began: {doing}")
+
+
+def _private(control: Control, connected: socket.socket, asked: Asked, doing: str) -> socket.socket:
     secured: socket.socket = connected
     if control.tls_context is not None:
+        # A server that refuses never answers the handshake; so its reply is read first, while the handshake begins.
         try:
-            secured = tls.shake_hands(connected, control.tls_context, control.url.host, control.tls_session)
+            secured = tls.shake_hands(
+                connected,
+                control.tls_context,
+                control.url.host,
+                control.tls_session,
+                lambda: agree(control, asked, doing),
+            )
         except (ConnectionFailed, tls.NotVouchedFor) as failure:
-            # The server says on the control connection what it disliked, a missing resumption for instance.
-            control.accept(control.read(), "open a private data connection")
+            if control.is_open:
+                # The server says on the control connection what it disliked, a missing resumption for instance.
+                control.accept(control.answer(asked), "open a private data connection")
             raise ConnectionFailed(str(failure)) from failure
         assert isinstance(secured, ssl.SSLSocket)
         tls.same_server(secured, control.fingerprint)
@@ -137,15 +193,48 @@ def _private(control: Control, connected: socket.socket) -> socket.socket:
     return secured
 
 
-def _passive_port(control: Control) -> int:
-    """EPSV, which works everywhere, then PASV for servers that know no other."""
-    reply = control.ask("EPSV")
-    try:
-        if reply.code == 229:
-            return reply_reader.extended_passive_port(reply.text)
-        if ":" in control.address[0]:
+class Passive:
+    """Where data connections go to: one port a connection, asked for ahead when more transfers are likely."""
+
+    def __init__(self, control: Control, clock: Callable[[], float] = time.monotonic) -> None:
+        self._control = control
+        self._clock = clock
+        self._prepared: Asked | None = None
+        self._prepared_at = 0.0
+        self._is_extended = True
+        self._taken = 0
+
+    def take(self) -> int:
+        """A port to connect to. Raises ProtocolViolation, Incompatible, and what a refusal means."""
+        self._taken += 1
+        prepared, self._prepared = self._prepared, None
+        # Servers listen for a while only, and nobody says for how long.
+        if prepared is None or self._clock() - self._prepared_at > _PREPARED_FOR_S:
+            prepared = self._ask()
+        reply = self._control.answer(prepared)
+        try:
+            if self._is_extended:
+                if reply.code == 229:
+                    return reply_reader.extended_passive_port(reply.text)
+                reply = self._fall_back()
+            return reply_reader.passive_port(self._control.accept(reply, "open a data connection").text)
+        except ReplyError as failure:
+            raise ProtocolViolation(str(failure)) from failure
+
+    def prepare(self) -> None:
+        """Ask for the next port already, if one transfer has followed another before."""
+        if self._prepared is None and self._taken > 1:
+            self._prepared, self._prepared_at = self._ask(), self._clock()
+
+    def _ask(self) -> Asked:
+        """EPSV, which works everywhere, then PASV for servers that know no other."""
+        return self._control.send("EPSV" if self._is_extended else "PASV")
+
+    def _fall_back(self) -> ServerReply:
+        if ":" in self._control.address[0]:
             raise Incompatible("the server knows no EPSV, which data connections over IPv6 need")
-        reply = control.must("PASV", doing="open a data connection")
-        return reply_reader.passive_port(reply.text)
-    except ReplyError as failure:
-        raise ProtocolViolation(str(failure)) from failure
+        self._is_extended = False
+        return self._control.ask("PASV")
+
+
+_PREPARED_FOR_S = 5.0

@@ -23,10 +23,11 @@ _BY_CODE: dict[int, type[ServerRefused]] = {
     552: errors.NoRoom,
 }
 
-_MISSING = r"(?i)no such|not found|does ?n.t exist|cannot find|cannot be listed|no directory|can't check for file"
 _BY_WORDS: list[tuple[re.Pattern[str], type[ServerRefused]]] = [
     (
-        re.compile(r"(?i)no such|not found|does ?n.t exist|cannot find|no directory|can't check for file"),
+        re.compile(
+            r"(?i)no such|not found|does ?n.t exist|cannot find|cannot be listed|no directory|can't check for file"
+        ),
         errors.RemoteNotFound,
     ),
     (re.compile(r"(?i)exists"), errors.RemoteExists),

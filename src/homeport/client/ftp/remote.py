@@ -5,18 +5,30 @@ from __future__ import annotations
 import contextlib
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
-from homeport.client.errors import ConnectionFailed, Incompatible, ProtocolViolation, RemoteNotFound, ServerRefused
-from homeport.client.ftp.control import Control
-from homeport.client.ftp.data import Data, open_data
-from homeport.client.remote import Abilities, Digest, Kind, RemoteEntry, Space
+from homeport.client.errors import (
+    ClientError,
+    ConnectionFailed,
+    Incompatible,
+    IntegrityMismatch,
+    ProtocolViolation,
+    RemoteNotFound,
+    ServerRefused,
+)
+from homeport.client.ftp.control import Asked, Control
+from homeport.client.ftp.data import Data, Passive, open_data
+from homeport.client.ftp.refusals import refusal
+from homeport.client.remote import Abilities, Digest, Kind, RemoteEntry, Space, Told
 from homeport.protocols.ftp import list_dialects, reply_reader
-from homeport.protocols.ftp.reply_reader import ReplyError
+from homeport.protocols.ftp.reply_reader import ReplyError, ServerReply
 
 MAX_LISTING_LINE_BYTES = 16 * 1024
 _BLOCK_BYTES = 64 * 1024
+_NOT_AS_EXPECTED = 551
+# Below this, to send the file costs less than to ask whether there is room.
+_ALLOCATED_FROM_BYTES = 1024 * 1024
 
 # The commands for digests besides HASH, best first; what a server knows of them stands in FEAT.
 _DIGEST_VERBS = {
@@ -37,7 +49,8 @@ class FtpRemote:
     def __init__(self, control: Control) -> None:
         self._control = control
         self._data: Data | None = None
-        self._hash_algorithm = ""
+        self._passive = Passive(control)
+        self._hash_algorithm = _hash_in_use(control.features.get("HASH", ""))
         self.abilities = _abilities(control)
 
     # --- folders ---
@@ -56,6 +69,7 @@ class FtpRemote:
         finally:
             self._data = None
         data.finish()
+        self._passive.prepare()
 
     def stat(self, path: str) -> RemoteEntry:
         if path == "/":
@@ -75,7 +89,8 @@ class FtpRemote:
         raise RemoteNotFound(f"{path}: no such file or folder on the server")
 
     def partial_size(self, path: str) -> int:
-        reply = self._control.ask("SIZE", path)
+        verb, argument = ("SITE", f"RESUME {path}") if self.abilities.tells_partial_uploads else ("SIZE", path)
+        reply = self._control.ask(verb, argument)
         with contextlib.suppress(ReplyError):
             return reply_reader.size(reply.text) if reply.code == 213 else 0
         return 0
@@ -84,8 +99,10 @@ class FtpRemote:
         self._control.must("MKD", path, doing=f"make the folder {path}")
 
     def move(self, source: str, target: str) -> None:
-        self._control.must("RNFR", source, doing=f"rename {source}")
-        self._control.must("RNTO", target, doing=f"rename {source} to {target}")
+        # Together: where the first fails, the second has nothing to rename.
+        begun, done = self._control.send("RNFR", source), self._control.send("RNTO", target)
+        self._control.accept(self._control.answer(begun), f"rename {source}")
+        self._control.accept(self._control.answer(done), f"rename {source} to {target}")
 
     def remove_file(self, path: str) -> None:
         self._control.must("DELE", path, doing=f"remove {path}")
@@ -93,24 +110,50 @@ class FtpRemote:
     def remove_directory(self, path: str) -> None:
         self._control.must("RMD", path, doing=f"remove the folder {path}")
 
-    def set_mtime(self, path: str, mtime: float) -> None:
+    def set_mtime(self, path: str, mtime: float, *, told: Told | None = None) -> None:
         if not self.abilities.set_mtime:
             raise Incompatible("the server cannot set times (no MFMT)")
         moment = datetime.fromtimestamp(mtime, UTC)
         stamp = moment.strftime("%Y%m%d%H%M%S") + (f".{moment.microsecond // 1000:03d}" if moment.microsecond else "")
-        self._control.must("MFMT", f"{stamp} {path}", doing=f"set the time of {path}")
+        doing = f"set the time of {path}"
+        asked = self._control.send("MFMT", f"{stamp} {path}", then=None if told is None else self._telling(told, doing))
+        if told is None:
+            self._control.accept(self._control.answer(asked), doing)
+
+    def _telling(self, told: Told, doing: str) -> Callable[[ServerReply | None], None]:
+        def then(reply: ServerReply | None) -> None:
+            failure: ClientError | None = None
+            if reply is None:
+                failure = ConnectionFailed(f"cannot {doing}: the connection was lost")
+            elif not reply.is_success:
+                failure = refusal(reply.code, self._control.text(reply), doing)
+            told(failure)
+
+        return then
+
+    def settle(self) -> None:
+        self._control.settle()
 
     # --- transfers ---
 
-    def open_reader(self, path: str, offset: int = 0) -> FtpReader:
-        return FtpReader(self, self._open("RETR", path, offset=offset, doing=f"fetch {path}"))
+    def open_reader(self, path: str, offset: int = 0, *, digest: str | None = None) -> FtpReader:
+        data = self._open("RETR", path, offset=offset, doing=f"fetch {path}")
+        asked = None
+        if digest is not None and digest == self._hash_algorithm and self._control.answers_in_order:
+            asked = self._control.send("HASH", path)
+        return FtpReader(self, data, asked)
 
-    def open_writer(self, path: str, offset: int = 0, *, size: int | None = None) -> FtpWriter:
+    def open_writer(
+        self, path: str, offset: int = 0, *, size: int | None = None, expected: Digest | None = None
+    ) -> FtpWriter:
         doing = f"store {path}"
-        if size is not None and "AVBL" in self._control.features:
+        if size is not None and size >= _ALLOCATED_FROM_BYTES and "AVBL" in self._control.features:
             # Only a server that speaks of room takes ALLO seriously; to others it is one more round trip.
             self._control.must("ALLO", str(size), doing=doing)
-        return FtpWriter(self, self._open("STOR", path, offset=offset, doing=doing))
+        if expected is not None and size is not None and self.abilities.checks_uploads:
+            # Not waited for: if the server has unlearnt it, digests are compared after the transfer all the same.
+            self._control.send("SITE", f"EXPECT {size} {expected.value}")
+        return FtpWriter(self, self._open("STOR", path, offset=offset, doing=doing), expected)
 
     # --- what else a server may know ---
 
@@ -182,12 +225,21 @@ class FtpRemote:
         """For readers and writers: the data connection is no longer this one's."""
         self._data = None
 
+    def more_may_follow(self) -> None:
+        """For readers and writers, after a transfer went well."""
+        self._passive.prepare()
+
+    def told_digest(self, asked: Asked) -> Digest | None:
+        """For readers: the answer to a HASH that was sent behind the transfer."""
+        reply = self._control.answer(asked)
+        return self._digest_in(reply.text, self._hash_algorithm) if reply.is_success else None
+
     def _open(self, verb: str, path: str, *, offset: int = 0, doing: str) -> Data:
         if self._data is not None:
             self._data.abort()
             self._data = None
             raise ConnectionFailed("a transfer was left unfinished on this connection")
-        self._data = open_data(self._control, verb, path, offset=offset, doing=doing)
+        self._data = open_data(self._control, self._passive, verb, path, offset=offset, doing=doing)
         return self._data
 
     # --- reading listings ---
@@ -219,18 +271,23 @@ class FtpRemote:
 
 
 class FtpReader:
-    """See `remote.Reader`."""
+    """See `remote.Reader`. `asked` is the HASH that was sent behind the transfer, if one was."""
 
-    def __init__(self, remote: FtpRemote, data: Data) -> None:
+    def __init__(self, remote: FtpRemote, data: Data, asked: Asked | None) -> None:
         self._remote = remote
         self._data = data
+        self._asked = asked
 
     def read_into(self, buffer: memoryview) -> int:
         return self._data.receive_into(buffer)
 
     def finish(self) -> Digest | None:
         self._remote.transfer_ended()
-        return self._data.finish()
+        digest = self._data.finish()
+        if self._asked is not None:
+            digest = self._remote.told_digest(self._asked)
+        self._remote.more_may_follow()
+        return digest
 
     def abort(self) -> None:
         self._remote.transfer_ended()
@@ -240,9 +297,10 @@ class FtpReader:
 class FtpWriter:
     """See `remote.Writer`."""
 
-    def __init__(self, remote: FtpRemote, data: Data) -> None:
+    def __init__(self, remote: FtpRemote, data: Data, expected: Digest | None) -> None:
         self._remote = remote
         self._data = data
+        self._expected = expected
 
     def write(self, data: memoryview) -> None:
         try:
@@ -253,23 +311,42 @@ class FtpWriter:
 
     def finish(self) -> Digest | None:
         self._remote.transfer_ended()
-        return self._data.finish()
+        try:
+            digest = self._data.finish()
+        except ServerRefused as refused:
+            if self._expected is not None and refused.code == _NOT_AS_EXPECTED:
+                raise IntegrityMismatch(
+                    f"{refused.sentence}; the old file, if there is one, is untouched",
+                    self._expected.value,
+                    refused.reply,
+                ) from refused
+            raise
+        self._remote.more_may_follow()
+        return digest
 
     def abort(self) -> None:
         self._remote.transfer_ended()
         self._data.abort()
 
 
+def _hash_in_use(listed: str) -> str:
+    """The algorithm that a FEAT line such as `SHA-256*;SHA-512` marks, or nothing."""
+    return next((word.rstrip("*").upper() for word in re.split(r"[;\s]+", listed) if word.endswith("*")), "")
+
+
 def _abilities(control: Control) -> Abilities:
     features = control.features
     by_hash = [word.rstrip("*").upper() for word in re.split(r"[;\s]+", features.get("HASH", "")) if word]
     by_verb = [name for name, verbs in _DIGEST_VERBS.items() if any(verb in features for verb in verbs)]
+    site = re.split(r"[;\s]+", features.get("SITE", "").upper())
     return Abilities(
         digests=tuple(by_hash if "HASH" in features else by_verb),
         partial_digests="RANG" in features if "HASH" in features else bool(by_verb),
         set_mtime="MFMT" in features,
         machine_listing="MLST" in features or "MLSD" in features,
-        atomic_upload=control.greeting.lower().startswith("homeport"),
+        atomic_upload=control.answers_in_order,
+        checks_uploads="EXPECT" in site,
+        tells_partial_uploads="RESUME" in site,
         describe=control.greeting,
     )
 
