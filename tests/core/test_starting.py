@@ -184,6 +184,18 @@ def test_a_prefix_that_cannot_be_copied_leaves_no_stage(
     assert house.recount("ann") == Used(200, 1)
 
 
+def test_a_prefix_that_cannot_be_copied_takes_the_older_stage_with_it(
+    house: House, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with home.begin_upload(FILE) as upload:
+        upload.write(DATA[:50])
+    monkeypatch.setattr(os, "copy_file_range", errno_of(errno.EIO))
+    with pytest.raises(StorageFailed):
+        home.begin_upload(FILE, append=True)
+    assert house.usage("ann") == house.recount("ann") == Used(200, 1)
+    assert read(home) == DATA
+
+
 @pytest.mark.parametrize("by_hand", [False, True])
 def test_a_file_that_shrinks_while_its_prefix_is_copied(
     house: House, home: Home, monkeypatch: pytest.MonkeyPatch, by_hand: bool
