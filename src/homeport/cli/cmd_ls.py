@@ -48,12 +48,12 @@ def command(url: str, long: bool, exact: bool, recursive: bool, as_json: bool, h
         put_json({"event": "summary", "entries": count})
 
 
-def show(remote: Remote, path: str, style: Style) -> int:
+def show(remote: Remote, path: str, style: Style, *, literal: bool = False) -> int:
     """List what is at `path`; how many entries that were. Raises RemoteNotFound."""
     from homeport.cli.places import parent_of
     from homeport.cli.remote_globs import expand
 
-    matches = expand(remote, path)
+    matches = expand(remote, path, literal=literal)
     if len(matches) == 1 and matches[0][1].is_directory:
         return _tree(remote, matches[0][0], style, titled=style.recursive)
     files = [match for match in matches if not match[1].is_directory]

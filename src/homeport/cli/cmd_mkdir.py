@@ -44,6 +44,7 @@ def make(remote: Remote, path: str) -> None:
 
 def make_all(remote: Remote, path: str) -> None:
     """A folder with all above it. Those that exist stay; RemoteExists when one of them is a file."""
+    from homeport.cli.remote_globs import is_folder
     from homeport.client.errors import RemoteExists, RemoteNotFound, ServerRefused
 
     made = ""
@@ -59,14 +60,5 @@ def make_all(remote: Remote, path: str) -> None:
             remote.make_directory(made)
         except ServerRefused as refusal:
             # Somebody else may have made it a moment ago.
-            if not _is_folder(remote, made):
+            if not is_folder(remote, made):
                 raise refusal from None
-
-
-def _is_folder(remote: Remote, path: str) -> bool:
-    from homeport.client.errors import RemoteNotFound
-
-    try:
-        return remote.stat(path).is_directory
-    except RemoteNotFound:
-        return False

@@ -37,22 +37,19 @@ def command(url: str, target: str, as_json: bool, how: options.How) -> None:
         put_json({"event": "summary", "moved": len(moved)})
 
 
-def move(remote: Remote, source: str, target: str) -> list[tuple[str, str]]:
+def move(remote: Remote, source: str, target: str, *, literal: bool = False) -> list[tuple[str, str]]:
     """Move what `source` stands for; from where to where. Raises UsageError when many should get one name."""
     from homeport.cli.places import join
-    from homeport.cli.remote_globs import expand, last_name
-    from homeport.client.errors import RemoteNotFound, UsageError
+    from homeport.cli.remote_globs import expand, is_folder, last_name
+    from homeport.client.errors import UsageError
 
-    matches = expand(remote, source.rstrip("/") or "/")
-    try:
-        is_folder = target.endswith("/") or remote.stat(target).is_directory
-    except RemoteNotFound:
-        is_folder = False
-    if len(matches) > 1 and not is_folder:
+    matches = expand(remote, source.rstrip("/") or "/", literal=literal)
+    into = target.endswith("/") or is_folder(remote, target)
+    if len(matches) > 1 and not into:
         raise UsageError(f"{len(matches)} names fit {source}, and {target} is no folder to take them")
     done = []
     for match in matches:
-        arrived = join(target, last_name(match)) if is_folder else target
+        arrived = join(target, last_name(match)) if into else target
         remote.move(match[0], arrived)
         done.append((match[0], arrived))
     return done

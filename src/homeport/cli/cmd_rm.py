@@ -44,12 +44,12 @@ def command(urls: tuple[str, ...], recursive: bool, yes: bool, as_json: bool, ho
         put_json({"event": "summary", "removed": total})
 
 
-def remove(remote: Remote, path: str, *, recursive: bool, confirm: Confirm) -> int:
+def remove(remote: Remote, path: str, *, recursive: bool, confirm: Confirm, literal: bool = False) -> int:
     """Remove what `path` stands for; how many names that were. A folder needs `recursive` and a yes from `confirm`."""
     from homeport.cli.remote_globs import expand
     from homeport.client.errors import UsageError
 
-    matches = expand(remote, path.rstrip("/") or "/")
+    matches = expand(remote, path.rstrip("/") or "/", literal=literal)
     folders = [match for match, entry in matches if entry.is_directory]
     if folders and not recursive:
         raise UsageError(f"{folders[0]} is a folder; add -r to remove it with everything in it")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from homeport.cli.tally import Tally
 from homeport.cli.terminal import printable, say
-from homeport.client.events import Event, FileFailed, JobDone, Notice, Restarted, Retrying
+from homeport.client.events import Event, FileFailed, JobDone, Notice, Restarted, Retrying, Summary
 
 if TYPE_CHECKING:
     from homeport.cli.connection_options import Moving
@@ -61,7 +61,7 @@ class PlainDrawing(Drawing):
     def hear(self, event: Event) -> None:
         """An event of the engine."""
         super().hear(event)
-        if isinstance(event, JobDone):
+        if isinstance(event, JobDone) and is_worth_telling(event.summary):
             self.say(self.tally.last_line(event.summary))
 
     def __enter__(self) -> PlainDrawing:
@@ -77,6 +77,11 @@ class PlainDrawing(Drawing):
     def _tick(self) -> None:
         while not self._over.wait(PLAIN_EVERY_S):
             self.say(self.tally.line(self._clock()))
+
+
+def is_worth_telling(summary: Summary) -> bool:
+    """Whether there is more to say than the error that ended it."""
+    return summary.error is None or summary.done > 0
 
 
 def words_of(event: Event) -> str:

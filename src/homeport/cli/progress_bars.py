@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
-from homeport.cli.progress import Drawing
+from homeport.cli.progress import Drawing, is_worth_telling
 from homeport.cli.tally import Active, speed_text
 from homeport.cli.terminal import fit, printable
 from homeport.client.events import Event, FileDone, FileFailed, JobDone, Restarted, Scanned
@@ -65,7 +65,8 @@ class BarDrawing(Drawing):
             self._end_bar(id(event.item))
         if isinstance(event, JobDone):
             self._end()
-            self.say(self.tally.last_line(event.summary))
+            if is_worth_telling(event.summary):
+                self.say(self.tally.last_line(event.summary))
         elif now - self._drawn_at >= 1 / _TICKS_A_SECOND or isinstance(event, Scanned):
             self._drawn_at = now
             self._draw(now)

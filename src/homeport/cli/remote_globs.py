@@ -29,12 +29,12 @@ def has_magic(path: str) -> bool:
     return _MAGIC.search(path) is not None
 
 
-def expand(remote: Remote, path: str) -> list[Found]:
-    """What `path` stands for, in order. Raises RemoteNotFound when that is nothing."""
+def expand(remote: Remote, path: str, *, literal: bool = False) -> list[Found]:
+    """What `path` stands for, in order; a `literal` one is no pattern. Raises RemoteNotFound when it is nothing."""
     try:
         return [(path, remote.stat(path))]
     except RemoteNotFound:
-        if not has_magic(path):
+        if literal or not has_magic(path):
             raise
     found: list[Found] = [("/", RemoteEntry("", Kind.DIRECTORY))]
     for pattern in path.strip("/").split("/"):
@@ -62,6 +62,14 @@ def _step(remote: Remote, folder: str, pattern: str) -> Iterator[Found]:
     for entry in in_order(bounded(remote, folder)):
         if fits.match(entry.name) and (shows_hidden or not entry.name.startswith(".")):
             yield join(folder, entry.name), entry
+
+
+def is_folder(remote: Remote, path: str) -> bool:
+    """Whether there is a folder of that name."""
+    try:
+        return remote.stat(path).is_directory
+    except RemoteNotFound:
+        return False
 
 
 def last_name(found: Found) -> str:

@@ -1,0 +1,41 @@
+"""`homeport put`: files and folders to a server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from homeport.cli import connection_options as options
+
+
+@click.command(name="put")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("url")
+@click.option("--recursive", "-r", is_flag=True, help="Folders with everything in them.")
+@options.transfers
+@options.as_json
+def command(
+    files: tuple[Path, ...], url: str, recursive: bool, as_json: bool, how: options.How, moving: options.Moving
+) -> None:
+    """Store each FILE at URL: in the folder, when it is one or ends with /, else under that name.
+
+    Resume is the default: an interrupted upload goes on where it stopped, and one that is complete is success.
+    """
+    from homeport.cli.connecting import Connector
+    from homeport.cli.places import remote_of
+    from homeport.cli.progress import drawing
+    from homeport.cli.stopping import sigterm_raises
+    from homeport.cli.transfer_items import local_sources, uploads
+    from homeport.cli.transferring import transfer
+
+    place = remote_of(url)
+    sources = local_sources(files, recursive=recursive)
+    with sigterm_raises():
+        transfer(
+            Connector(how),
+            place,
+            moving,
+            drawing(moving, as_json=as_json),
+            lambda engine: uploads(engine, sources, place.path),
+        )
