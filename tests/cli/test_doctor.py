@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import errno
+import os
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -87,3 +90,50 @@ def test_passive_ports_that_the_kernel_uses(run: Run, monkeypatch: pytest.Monkey
     done = run("doctor", "--json", "--set", "ftp.passive_ports=39990-40005", "--set", "ftp.port=0")
     texts = [finding["text"] for finding in done.objects if finding["check"] == "passive ports"]
     assert texts[0] == "the kernel uses some of the passive ports for outgoing connections"
+
+
+DISKS = [
+    (10 << 30, 10**6, [("pass", "10.0 GiB of disk are free")]),
+    (500 << 20, 10**6, [("warn", "only 500.0 MiB of disk are free")]),
+    (5 << 20, 10**6, [("fail", "the disk is full: 5.0 MiB free")]),
+    (
+        10 << 30,
+        9,
+        [("pass", "10.0 GiB of disk are free"), ("warn", "only 9 more files fit on the file system (inodes)")],
+    ),
+]
+
+
+@pytest.mark.parametrize(("free", "inodes", "findings"), DISKS)
+def test_disks(
+    run: Run, monkeypatch: pytest.MonkeyPatch, free: int, inodes: int, findings: list[tuple[str, str]]
+) -> None:
+    found = SimpleNamespace(f_bavail=free // 4096, f_frsize=4096, f_files=10**6, f_favail=inodes)
+    monkeypatch.setattr(doctor_machine.os, "statvfs", lambda _: found)
+    done = run("doctor", "--json")
+    assert [(row["level"], row["text"]) for row in done.objects if row["check"] == "disk"] == findings
+
+
+def test_a_file_system_without_attributes(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+
+    monkeypatch.setattr(doctor_machine.os, "setxattr", refuse)
+    [found] = [row for row in run("doctor", "--json").objects if row["check"] == "extended attributes"]
+    assert found["text"] == "no extended attributes here: digests are kept in the database"
+
+
+def test_few_descriptors(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor_machine.resource, "getrlimit", lambda _: (256, 256))
+    [found] = [row for row in run("doctor", "--json").objects if row["check"] == "open files"]
+    assert found["text"] == "a process may have 256 files open; full load needs 4096"
+
+
+def test_services_that_do_not_answer() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    services = {"ftp": {"host": "0.0.0.0", "port": port}, "local": {"host": None, "port": None}}
+    [(level, text, _)] = doctor_machine._reachable(services)
+    assert level is Level.FAIL
+    assert text.startswith(f"ftp does not answer on 127.0.0.1 port {port}: ")

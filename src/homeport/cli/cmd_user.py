@@ -155,7 +155,7 @@ def disable(name: str, directory: str | None, as_json: bool) -> None:
 @options.as_json
 def remove(name: str, delete_files: bool, yes: bool, directory: str | None, as_json: bool) -> None:
     """Remove an account and end its sessions. Its files stay unless --delete-files."""
-    from homeport.cli.opening import services_of, tell_account_changed
+    from homeport.cli.opening import services_of, tell_account_changed, wait_until_gone
 
     with services_of(directory) as services:
         account = services.accounts.get(name)
@@ -164,6 +164,7 @@ def remove(name: str, delete_files: bool, yes: bool, directory: str | None, as_j
         # First nobody may be inside any more: sessions would go on writing into a home that is being deleted.
         services.accounts.update(name, enabled=False)
         tell_account_changed(services, account.id)
+        wait_until_gone(services, account)
         services.remove(account, keep_files=not delete_files)
     _report("removed", account, as_json)
     if not as_json:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from homeport.config.load import load
 from homeport.config.model import Settings
+from homeport.core.accounts import Account
 from homeport.daemon.control_client import ask, tell
 from homeport.daemon.errors import ControlFailed, ControlRefused, NotRunning
 from homeport.daemon.instance import Instance
 from homeport.daemon.services import Services
+
+_GONE_S = 10.0
+_POLL_S = 0.05
 
 
 def settings_of(instance: Instance) -> Settings:
@@ -35,3 +40,16 @@ def services_of(directory: str | None) -> Iterator[Services]:
 def tell_account_changed(services: Services, account_id: int) -> None:
     """Have a running server act on the account's new record at once: new limits, or the end of its sessions."""
     tell(services.instance, "account-changed", {"account_id": account_id})
+
+
+def wait_until_gone(services: Services, account: Account) -> None:
+    """Wait up to some seconds until the account's sessions, which were told to end, have ended."""
+    deadline = time.monotonic() + _GONE_S
+    while time.monotonic() < deadline:
+        try:
+            sessions = ask(services.instance, "who")["sessions"]
+        except NotRunning:
+            return
+        if not any(session["account"] == account.name for session in sessions):
+            return
+        time.sleep(_POLL_S)

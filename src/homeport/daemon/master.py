@@ -94,6 +94,8 @@ class Master:
             await control.start()
             self._listen_to_signals()
             keepers = [asyncio.create_task(self._keep_worker(slot)) for slot in range(self._settings.workers)]
+            for keeper in keepers:
+                keeper.add_done_callback(self._keeper_ended)
             await self._wait_until_ready()
             await self._stop_asked.wait()
             await self._stop_workers(keepers)
@@ -133,6 +135,12 @@ class Master:
                 pause_s = _FIRST_PAUSE_S
             await _event_or_timeout(self._stop_asked, pause_s)
             pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
+
+    def _keeper_ended(self, keeper: asyncio.Task[None]) -> None:
+        """A keeper ends when the server stops; a mistake in it must not leave a server without workers."""
+        if not keeper.cancelled() and (error := keeper.exception()) is not None:
+            _log.error("a worker cannot be kept alive any more", exc_info=error)
+            self._ask_stop()
 
     async def _run_worker(self, slot: int) -> None:
         worker = self._workers[slot] = WorkerProcess(self._worker_module, self._assignment(slot))
@@ -229,7 +237,7 @@ class Master:
         return await handler(request)
 
     async def _status(self, _: Message) -> Message:
-        counts = await self._ask_all("status")
+        counts = await self._ask_all("status", patient=False)
         return {
             "state": self._state,
             "version": homeport.__version__,
@@ -242,7 +250,11 @@ class Master:
         }
 
     async def _who(self, _: Message) -> Message:
-        return {"sessions": [session for found in await self._ask_all("who") for session in found["sessions"]]}
+        return {
+            "sessions": [
+                session for found in await self._ask_all("who", patient=False) for session in found["sessions"]
+            ]
+        }
 
     async def _kick(self, request: Message) -> Message:
         target = _text(request, "target")
@@ -290,14 +302,19 @@ class Master:
         self._settings = applied
         return {"applied": list(what.applied), "needs_restart": list(what.needs_restart)}
 
-    async def _ask_all(self, verb: str, arguments: Message | None = None) -> list[Message]:
-        """Every living worker's answer; one that dies meanwhile has none. Raises the first refusal."""
+    async def _ask_all(self, verb: str, arguments: Message | None = None, *, patient: bool = True) -> list[Message]:
+        """Every living worker's answer; one that dies meanwhile has none. Raises the first refusal.
+
+        A worker that hangs is a refusal too, unless only those that answer matter (`patient=False`).
+        """
         ready = [worker for worker in self._workers.values() if worker.ready]
         asked = [worker.call(verb, arguments) for worker in ready]
         answers = await asyncio.gather(*asked, return_exceptions=True)
         for answer in answers:
-            if isinstance(answer, BaseException) and not isinstance(answer, LinkClosed):
-                raise answer if not isinstance(answer, TimeoutError) else ControlRefused("busy", _SILENT)
+            if isinstance(answer, TimeoutError) and patient:
+                raise ControlRefused("busy", _SILENT) from answer
+            if isinstance(answer, BaseException) and not isinstance(answer, LinkClosed | TimeoutError):
+                raise answer
         return [answer for answer in answers if not isinstance(answer, BaseException)]
 
 
