@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import socket
 from pathlib import Path
 from types import SimpleNamespace
@@ -109,7 +110,7 @@ def test_disks(
     run: Run, monkeypatch: pytest.MonkeyPatch, free: int, inodes: int, findings: list[tuple[str, str]]
 ) -> None:
     found = SimpleNamespace(f_bavail=free // 4096, f_frsize=4096, f_files=10**6, f_favail=inodes)
-    monkeypatch.setattr(doctor_machine.os, "statvfs", lambda _: found)
+    monkeypatch.setattr(os, "statvfs", lambda _: found)
     done = run("doctor", "--json")
     assert [(row["level"], row["text"]) for row in done.objects if row["check"] == "disk"] == findings
 
@@ -118,13 +119,13 @@ def test_a_file_system_without_attributes(run: Run, monkeypatch: pytest.MonkeyPa
     def refuse(*_: object) -> None:
         raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
 
-    monkeypatch.setattr(doctor_machine.os, "setxattr", refuse)
+    monkeypatch.setattr(os, "setxattr", refuse)
     [found] = [row for row in run("doctor", "--json").objects if row["check"] == "extended attributes"]
     assert found["text"] == "no extended attributes here: digests are kept in the database"
 
 
 def test_few_descriptors(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor_machine.resource, "getrlimit", lambda _: (256, 256))
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (256, 256))
     [found] = [row for row in run("doctor", "--json").objects if row["check"] == "open files"]
     assert found["text"] == "a process may have 256 files open; full load needs 4096"
 
