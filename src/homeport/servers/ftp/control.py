@@ -181,10 +181,10 @@ class ControlConnection(asyncio.Protocol):
         self._advancing = True
         try:
             while True:
-                events = self._engine.events()
-                for event in events:
-                    self._act(event)
-                if not (self._write_output() or events):
+                while events := self._engine.events():
+                    for event in events:
+                        self._act(event)
+                if not self._write_output():
                     break
         finally:
             self._advancing = False

@@ -102,6 +102,7 @@ class FtpServer:
         self._doors.close()
         for task in self._arriving:
             task.cancel()
+        await asyncio.gather(*self._arriving, return_exceptions=True)
         for connection in list(self._connections):
             connection.terminate(_GOING_DOWN)
         await asyncio.sleep(0)  # the last words are on their way
@@ -121,20 +122,25 @@ class FtpServer:
     def _accepted(self, connection: socket.socket, address: Address) -> None:
         task = asyncio.get_running_loop().create_task(self._adopt(connection, address))
         self._arriving.add(task)
-        task.add_done_callback(self._arriving.discard)
+
+        def arrived(task: asyncio.Task[None]) -> None:
+            self._arriving.discard(task)
+            if task.cancelled():  # perhaps before its first step
+                connection.close()
+
+        task.add_done_callback(arrived)
 
     async def _adopt(self, connection: socket.socket, address: Address) -> None:
         assert self._front is not None
         control = ControlConnection(self._front, self._gone, implicit_tls=address.service == _IMPLICIT)
+        self._connections.add(control)
         try:
-            self._connections.add(control)
             await asyncio.get_running_loop().connect_accepted_socket(lambda: control, connection)
         except OSError as error:
             _log.debug("a client went away while it came: %s", error)
             connection.close()
             self._gone(control)
         except asyncio.CancelledError:
-            connection.close()
             self._gone(control)
             raise
 
