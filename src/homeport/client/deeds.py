@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import partial
+from io import FileIO
 
+from homeport.client.digesting import HASHERS, best_algorithm, feed
 from homeport.client.download import download
-from homeport.client.errors import ClientError, LocalFailed, RemoteNotFound, ServerRefused
+from homeport.client.errors import ClientError, Incompatible, LocalFailed, RemoteNotFound, ServerRefused
 from homeport.client.items import Deed, Side
 from homeport.client.remote import Remote
 from homeport.client.task import Outcome, Task
@@ -59,6 +61,21 @@ def _remove_folder(task: Task) -> Outcome:
     return _gone(lambda: task.remote.remove_directory(item.remote))
 
 
+def _compare(task: Task) -> Outcome:
+    """Whether both sides' contents are equal: `already_complete` says so."""
+    algorithm = best_algorithm(task.remote.abilities)
+    if algorithm is None:
+        raise Incompatible("the server tells no digests, so contents cannot be compared; leave --checksum out")
+    hasher = HASHERS[algorithm]()
+    try:
+        with FileIO(task.item.local, "rb") as file:
+            feed(hasher, file, os.fstat(file.fileno()).st_size)
+    except OSError as failure:
+        raise LocalFailed(f"{task.item.local} cannot be read: {failure.strerror}") from failure
+    theirs = task.remote.digest(task.item.remote, algorithm)
+    return Outcome(already_complete=theirs.value == hasher.hexdigest(), verified=algorithm)
+
+
 def _gone(remove: Callable[[], None]) -> Outcome:
     try:
         remove()
@@ -83,4 +100,5 @@ _DEEDS: dict[Deed, Callable[[Task], Outcome]] = {
     Deed.MAKE_FOLDER: _make_folder,
     Deed.REMOVE_FILE: _remove_file,
     Deed.REMOVE_FOLDER: _remove_folder,
+    Deed.COMPARE: _compare,
 }

@@ -12,15 +12,20 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
+from typing import TypeVar
 
-from homeport.client.events import Event, JobDone, JobStarted, Notify, Summary
-from homeport.client.items import Item
-from homeport.client.job import Job, Surroundings
+from homeport.client.errors import ClientError
+from homeport.client.events import Event, JobDone, JobStarted, Notice, Notify, Retrying, Summary
+from homeport.client.items import Item, Phase
+from homeport.client.job import Heard, Job, Surroundings
 from homeport.client.options import TransferOptions
 from homeport.client.pool import Pool
 from homeport.client.remote import Remote
+from homeport.client.retry import Backoff
 from homeport.client.upload_state import UploadStates
-from homeport.client.worker import Worker
+from homeport.client.worker import TRIED_AGAIN, Worker
+
+T = TypeVar("T")
 
 
 class Engine:
@@ -47,40 +52,59 @@ class Engine:
         self._origin = origin
         self._states = UploadStates(self.options.state_folder)
         self._job: Job | None = None
-        self._stop_asked = False
+        self._stopping = threading.Event()
 
-    def run(self, items: Iterable[Item]) -> Summary:
+    def run(self, items: Iterable[Item], heard: Heard | None = None) -> Summary:
         """Do all of `items`, in no particular order; they are taken one by one as connections get free.
 
         Raises KeyboardInterrupt after everything was saved.
         """
-        job = Job(items, self.options.retry, self.notify, self._around)
+        return self.run_phases([Phase(items)], heard)
+
+    def run_phases(self, phases: Iterable[Phase], heard: Heard | None = None) -> Summary:
+        """Do one phase after the other, as one job with one summary."""
+        job = Job(self.options.retry, self.notify, self._around, heard)
         self._job = job
-        if self._stop_asked:
+        if self._stopping.is_set():
             job.stop()
         self.notify(JobStarted(self.options.jobs))
         try:
-            self._work(job, max(1, self.options.jobs))
-            while job.has_leftovers:  # an item that was left to a worker which was just going
-                self._work(job, 1)
+            for phase in phases:
+                self._run_phase(job, phase)
+        except ClientError as failure:  # while a phase was put together
+            job.end(failure)
         finally:
             self._job = None
-        if job.crash is not None:
-            raise job.crash
         summary = job.summary()
         self.notify(JobDone(summary))
         return summary
 
+    def attempt(self, act: Callable[[Remote], T]) -> T:
+        """Do something with a connection, again and again as far as the retry policy allows. Raises what it raises."""
+        backoff = Backoff(self.options.retry, self._around.random)
+        while True:
+            try:
+                with self.borrow() as remote:
+                    return act(remote)
+            except TRIED_AGAIN as failure:
+                wait = backoff.failed(self._around.clock())
+                if wait is None or self._stopping.is_set():
+                    raise
+                self.notify(Retrying(failure, wait.delay_s, wait.attempt))
+                if self._around.wait(self._stopping, wait.delay_s):
+                    raise
+
     def stop(self) -> None:
         """End the run under way, and every later one, as soon as possible; what was received or sent is kept."""
-        self._stop_asked = True
+        self._stopping.set()
         job = self._job
         if job is not None:
             job.stop()
+        self._pool.interrupt()
 
     def allow(self) -> None:
         """After a stop: runs are possible again."""
-        self._stop_asked = False
+        self._stopping.clear()
 
     def notify(self, event: Event) -> None:
         """Say something on the engine's behalf, in turn with what its threads say."""
@@ -107,6 +131,19 @@ class Engine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _run_phase(self, job: Job, phase: Phase) -> None:
+        if job.ending.is_set():
+            return
+        if phase.only_if_clean and job.summary().failures:
+            self.notify(Notice("something has failed, so what was to come after it is left out"))
+            return
+        job.feed(phase.items)
+        self._work(job, max(1, self.options.jobs))
+        while job.has_leftovers:  # an item that was left to a worker which was just going
+            self._work(job, 1)
+        if job.crash is not None:
+            raise job.crash
 
     def _work(self, job: Job, workers: int) -> None:
         threads = [self._thread(job, number) for number in range(workers)]

@@ -6,6 +6,7 @@ The one rule: an item says everything about itself, so that any connection can d
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,7 @@ class Deed(enum.Enum):
     MAKE_FOLDER = "make folder"
     REMOVE_FILE = "remove file"
     REMOVE_FOLDER = "remove folder"
+    COMPARE = "compare"
 
 
 class Side(enum.Enum):
@@ -52,6 +54,16 @@ class Item:
     size: int | None = None
     known: Known | None = None
     side: Side = Side.REMOTE
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """Items that may be done at the same time, after those of the phase before. `only_if_clean`: not at all when
+    something before has failed.
+    """
+
+    items: Iterable[Item]
+    only_if_clean: bool = False
 
 
 def upload(local: Path, remote: str, *, name: str = "", size: int | None = None, known: Known | None = None) -> Item:

@@ -18,6 +18,9 @@ from homeport.client.items import Item
 from homeport.client.retry import Backoff, RetryPolicy
 from homeport.client.task import Outcome
 
+Heard = Callable[[Item, Outcome], None]
+"""Hears how each item that went well went; called from the engine's threads."""
+
 
 def _wait(event: threading.Event, seconds: float) -> bool:
     return event.wait(seconds)
@@ -35,17 +38,18 @@ class Surroundings:
 class Job:
     """One run of the engine. Used by all its threads."""
 
-    def __init__(self, items: Iterable[Item], policy: RetryPolicy, notify: Notify, around: Surroundings) -> None:
+    def __init__(self, policy: RetryPolicy, notify: Notify, around: Surroundings, heard: Heard | None = None) -> None:
         self.policy = policy
         self.around = around
         self.notify = notify
         self.ending = threading.Event()
         self.crash: BaseException | None = None
-        self._source: Iterator[Item] = iter(items)
+        self._source: Iterator[Item] = iter(())
+        self._heard = heard
         self._source_lock = threading.Lock()
         self._again: deque[Item] = deque()
         self._backoff = Backoff(policy, around.random)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may stop it in the middle
         self._connected = 0
         self._began = around.clock()
         self._done = self._complete = self._bytes = 0
@@ -54,6 +58,10 @@ class Job:
         self._stopped = False
 
     # --- the queue ---
+
+    def feed(self, items: Iterable[Item]) -> None:
+        """The next phase; nothing of the one before is left."""
+        self._source = iter(items)
 
     def next_item(self) -> Item | None:
         """The next thing to do; None when there is nothing left or the job ends. Blocks while the scan looks on."""
@@ -106,6 +114,8 @@ class Job:
             self._done += 1
             self._complete += outcome.already_complete
         self._backoff.progressed()
+        if self._heard is not None:
+            self._heard(item, outcome)
         self.notify(FileDone(item, outcome.size, outcome.already_complete, outcome.verified))
 
     def failed(self, item: Item, error: ClientError) -> None:

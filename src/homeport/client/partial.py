@@ -42,6 +42,11 @@ def part_name(name: str) -> str:
     return f".{short}{_SUFFIX}"
 
 
+def is_part_name(name: str) -> bool:
+    """Whether `name` is a part or the side file of one: not yet a file that anybody wants."""
+    return name.startswith(".") and name.endswith((_SUFFIX, f"{_SUFFIX}.json"))
+
+
 class Partial:
     """The part of one target, open and locked. A context manager; leaving it keeps the part."""
 

@@ -18,7 +18,7 @@ class Pool:
 
     def __init__(self, dial: Callable[[], Remote]) -> None:
         self._dial = dial
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may interrupt in the middle
         self._first = threading.Lock()
         self._has_dialled = False
         self._idle: list[Remote] = []
@@ -51,6 +51,8 @@ class Pool:
             self._busy.remove(remote)
             if remote.is_open:
                 self._idle.append(remote)
+                return
+        remote.close()
 
     def discard(self, remote: Remote) -> None:
         """It has failed."""

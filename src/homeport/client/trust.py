@@ -7,7 +7,6 @@ person or by a fingerprint given beforehand, never by the program.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import tempfile
 import tomllib
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from homeport.client.errors import IdentityChanged, IdentityUnknown, LocalFailed
+from homeport.client.toml_text import toml_string
 
 _HEAD = "# Keys of the servers that this account trusts. Written by homeport; `homeport trust URL` adds and renews.\n"
 
@@ -69,8 +69,7 @@ class KnownHosts:
         return {server: str(table["fingerprint"]) for server, table in tables.items() if "fingerprint" in table}
 
     def _write(self, known: dict[str, str]) -> None:
-        # A JSON string of ASCII is a TOML basic string.
-        tables = [f"[{json.dumps(server)}]\nfingerprint = {json.dumps(known[server])}\n" for server in sorted(known)]
+        tables = [f"[{toml_string(server)}]\nfingerprint = {toml_string(known[server])}\n" for server in sorted(known)]
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor, temporary = tempfile.mkstemp(dir=self.path.parent, prefix=".known_hosts-")

@@ -9,7 +9,7 @@ import contextlib
 import socket
 import ssl
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from homeport.client import tls
@@ -256,6 +256,16 @@ class Control:
     def decode(self, raw: bytes) -> str:
         """A name or text of the server's; bytes that do not fit the charset come through as surrogates."""
         return raw.decode(self.options.charset, "surrogateescape")
+
+    @contextlib.contextmanager
+    def patience(self, seconds: float) -> Iterator[None]:
+        """Inside, so long without a word is a stall already."""
+        self._open().settimeout(min(seconds, self.options.stall_timeout_s))
+        try:
+            yield
+        finally:
+            if self._socket is not None:
+                self._socket.settimeout(self.options.stall_timeout_s)
 
     # --- going ---
 

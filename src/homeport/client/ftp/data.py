@@ -30,6 +30,7 @@ _STORED = re.compile(r"SHA-256[ :=]+([0-9a-f]{64})\b", re.IGNORECASE)
 # refuses, and a small file costs a round trip less.
 _UNASKED_BYTES = 16 * 1024
 _LOOK_UP_EVERY_S = 1.0
+_VERDICT_WITHIN_S = 3.0
 
 
 class Data:
@@ -154,6 +155,9 @@ def open_data(control: Control, passive: Passive, verb: str, argument: str, *, o
     try:
         connected = socket.create_connection((host, port), control.options.connect_timeout_s)
     except OSError as failure:
+        # A server that refuses the command may stop listening at once: then its no is the cause, not the network.
+        with contextlib.suppress(ConnectionFailed), control.patience(_VERDICT_WITHIN_S):
+            control.accept(control.first_answer(asked), doing)
         control.close()
         raise ConnectionFailed(f"cannot open a data connection to port {port}: {tls.reason(failure)}") from failure
     try:

@@ -1,0 +1,216 @@
+"""Make a folder on one side like a folder on the other: scan, plan, and carry the plan out through the engine.
+
+The one rule: what is carried out is a Plan, the one that was shown. Nothing is decided here a second time.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+
+from homeport.client.engine import Engine
+from homeport.client.errors import RemoteNotFound
+from homeport.client.events import Scanned, Summary
+from homeport.client.items import Deed, Item, Known, Phase, Side
+from homeport.client.local_names import safe_descendant
+from homeport.client.remote import Kind, Remote, RemoteEntry
+from homeport.client.sync_plan import Act, Plan, Step, SyncRules, counterparts, fold_case, make_plan
+from homeport.client.task import Outcome
+from homeport.client.tree import Node, Segments, Tree, folds_names, join_remote, scan_local, scan_remote
+
+_UNSURE_OF_SECONDS_S = 60.0  # listings without MLSD tell minutes
+
+
+class Direction(enum.Enum):
+    """Which way it goes."""
+
+    UP = "up"
+    DOWN = "down"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncOptions:
+    """See `SyncRules`; `checksum` compares contents by digest where the sizes are equal, whatever the times say."""
+
+    delete: bool = False
+    max_delete: int | None = None
+    checksum: bool = False
+
+
+class Sync:
+    """One sync of the folder `local` and the server's folder `remote`.
+
+    sync = Sync(engine, Path("photos"), "/photos", Direction.UP, SyncOptions(delete=True))
+    plan = sync.plan()            # show it, ask
+    summary = sync.execute(plan)
+    """
+
+    def __init__(
+        self, engine: Engine, local: Path, remote: str, direction: Direction, options: SyncOptions | None = None
+    ) -> None:
+        self._engine = engine
+        self._local = local
+        self._remote = remote
+        self._direction = direction
+        self._options = options or SyncOptions()
+        self._here = Tree()
+        self._there = Tree()
+        self._makes_root = False
+
+    # --- planning ---
+
+    def plan(self) -> Plan:
+        """Scan both sides and decide; nothing is changed.
+
+        Raises SafetyRefused, LocalFailed, and what the server's refusal of the source means.
+        """
+        rules = self._engine.attempt(self._scan)
+        source, target = self._sides()
+        self._say_scanned(source, finished=True)
+        digests = self._compare(source, target, rules) if self._options.checksum else None
+        return make_plan(source, target, rules, digests)
+
+    def _sides(self) -> tuple[Tree, Tree]:
+        return (self._here, self._there) if self._direction is Direction.UP else (self._there, self._here)
+
+    def _scan(self, remote: Remote) -> SyncRules:
+        self._makes_root = False
+        if self._direction is Direction.UP:
+            self._here = scan_local(self._local, heard=self._heard)
+            self._there = self._remote_target(remote)
+        else:
+            self._there = scan_remote(remote, self._remote, heard=self._heard)
+            self._here = self._local_target()
+        return self._rules(remote)
+
+    def _remote_target(self, remote: Remote) -> Tree:
+        try:
+            return scan_remote(remote, self._remote)
+        except RemoteNotFound:
+            self._makes_root = True
+            return Tree()
+
+    def _local_target(self) -> Tree:
+        if not os.path.lexists(self._local):
+            self._makes_root = True
+            return Tree()
+        return scan_local(self._local)
+
+    def _rules(self, remote: Remote) -> SyncRules:
+        abilities = remote.abilities
+        rules = SyncRules(
+            delete=self._options.delete,
+            max_delete=self._options.max_delete,
+            time_slack_s=1.0 if abilities.machine_listing else _UNSURE_OF_SECONDS_S,
+        )
+        if self._direction is Direction.UP:
+            return replace(rules, keeps_times=abilities.set_mtime)
+        existing = next(folder for folder in (self._local, *self._local.absolute().parents) if folder.is_dir())
+        return replace(rules, fold=fold_case if folds_names(existing) else None)
+
+    def _heard(self, files: int, size: int) -> None:
+        self._engine.notify(Scanned(files, size, finished=False))
+
+    def _say_scanned(self, source: Tree, *, finished: bool) -> None:
+        self._engine.notify(Scanned(source.files, source.bytes, finished))
+
+    def _compare(self, source: Tree, target: Tree, rules: SyncRules) -> dict[Segments, bool]:
+        same: dict[Segments, bool] = {}
+        by_item: dict[tuple[Path, str], Segments] = {}
+        items = []
+        for ours, theirs in counterparts(source, target, rules):
+            here, there = (ours, theirs) if self._direction is Direction.UP else (theirs, ours)
+            item = self._item(Deed.COMPARE, here.segments, there.segments)
+            by_item[item.local, item.remote] = ours.segments
+            items.append(item)
+
+        def heard(item: Item, outcome: Outcome) -> None:
+            same[by_item[item.local, item.remote]] = outcome.already_complete
+
+        verdict = self._engine.run(items, heard)
+        if verdict.error is not None:
+            raise verdict.error
+        if verdict.failures:
+            raise verdict.failures[0].error
+        return same
+
+    # --- carrying out ---
+
+    def execute(self, plan: Plan) -> Summary:
+        """Do what `plan` says; it comes from this object's `plan`. Deletions are left out when something has failed."""
+        return self._engine.run_phases(self.phases(plan))
+
+    def phases(self, plan: Plan) -> Iterator[Phase]:
+        """The plan as the engine is given it: one item a step, in phases that may not overlap."""
+        if self._makes_root and plan.steps:
+            yield Phase([self._item(Deed.MAKE_FOLDER, (), (), side=self._target_side)])
+        yield from self._removal_phases(plan.clear)
+        for _, steps in groupby(plan.folders, key=lambda step: len(step.target)):
+            yield self._phase(steps)
+        yield self._phase(plan.transfers)
+        yield from self._removal_phases(plan.removals)
+
+    def _removal_phases(self, steps: Iterable[Step]) -> Iterator[Phase]:
+        """All files at once, then folders level by level from the leaves up."""
+        for _, level in groupby(steps, key=_level):
+            yield self._phase(level, only_if_clean=True)
+
+    def _phase(self, steps: Iterable[Step], *, only_if_clean: bool = False) -> Phase:
+        return Phase([self._item_of(step) for step in steps], only_if_clean)
+
+    def _item_of(self, step: Step) -> Item:
+        if step.act is not Act.TRANSFER:
+            return self._item(_DEEDS[step.act], step.target, step.target, side=self._target_side)
+        assert step.source is not None
+        if self._direction is Direction.UP:
+            known = Known(_entry(self._there.nodes.get(step.target)))
+            return self._item(Deed.UPLOAD, step.source, step.target, known=known, size=step.size)
+        known = Known(_entry(self._there.nodes[step.source]))
+        return self._item(Deed.DOWNLOAD, step.target, step.source, known=known, size=step.size)
+
+    @property
+    def _target_side(self) -> Side:
+        return Side.REMOTE if self._direction is Direction.UP else Side.LOCAL
+
+    def _item(
+        self,
+        deed: Deed,
+        here: Segments,
+        there: Segments,
+        *,
+        known: Known | None = None,
+        size: int | None = None,
+        side: Side = Side.REMOTE,
+    ) -> Item:
+        local = safe_descendant(self._local, here)
+        name = "/".join(here) or self._local.name
+        return Item(
+            deed=deed,
+            name=name,
+            local=local,
+            remote=join_remote(self._remote, there),
+            size=size,
+            known=known,
+            side=side,
+        )
+
+
+_DEEDS = {
+    Act.MAKE_FOLDER: Deed.MAKE_FOLDER,
+    Act.REMOVE_FILE: Deed.REMOVE_FILE,
+    Act.REMOVE_FOLDER: Deed.REMOVE_FOLDER,
+}
+
+
+def _level(step: Step) -> int:
+    return 0 if step.act is Act.REMOVE_FILE else -len(step.target)
+
+
+def _entry(node: Node | None) -> RemoteEntry | None:
+    if node is None:
+        return None
+    return RemoteEntry(node.segments[-1], node.kind, node.size if node.kind is Kind.FILE else None, node.mtime)
