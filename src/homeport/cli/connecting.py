@@ -5,6 +5,7 @@ One rule: a question is asked once, on a terminal, by the main thread; whoever c
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import threading
@@ -17,10 +18,10 @@ import click
 from homeport.cli.terminal import printable, say
 from homeport.cli.user_folders import config_folder
 from homeport.client.errors import LoginFailed, UsageError
+from homeport.client.options import Credentials
 
 if TYPE_CHECKING:
     from homeport.cli.connection_options import How
-    from homeport.client.options import Credentials
     from homeport.client.remote import Remote
     from homeport.client.trust import FirstContact, KnownHosts, Trust
     from homeport.client.url import RemoteUrl
@@ -28,6 +29,21 @@ if TYPE_CHECKING:
 PASSWORD_VARIABLE = "HOMEPORT_PASSWORD"  # noqa: S105 - the name of a variable
 ANONYMOUS = "anonymous"
 _ATTEMPTS = 3
+
+
+class Asked(Credentials):
+    """A password that is asked for when the server wants it: after its key was judged, not before."""
+
+    def __init__(self, user: str, ask: Callable[[], str]) -> None:
+        object.__setattr__(self, "user", user)
+        object.__setattr__(self, "answer", functools.cache(ask))
+
+    answer: Callable[[], str]
+
+    @property
+    def password(self) -> str:
+        """The answer, asked for once."""
+        return self.answer()
 
 
 class Connector:
@@ -44,19 +60,22 @@ class Connector:
         user = self.user_of(url)
         with self._lock:
             known = self._passwords.get((url.server, user))
-        if known is not None:
-            return self._open(url, user, known)
-        for attempt in range(_ATTEMPTS):
-            password, is_asked = self._password(url, user)
+        if known is None:
+            known = self._known_password(url, user)
+        attempts = _ATTEMPTS if known is None else 1
+        for attempt in range(1, attempts + 1):
+            credentials = (
+                Asked(user, lambda: self._ask_password(url, user)) if known is None else Credentials(user, known)
+            )
             try:
-                remote = self._open(url, user, password)
+                remote = self._open(url, credentials)
             except LoginFailed as failure:
-                if not is_asked or attempt == _ATTEMPTS - 1:
+                if attempt == attempts:
                     raise _with_advice(failure, user) from failure
                 say(printable(str(failure)))
                 continue
             with self._lock:
-                self._passwords[url.server, user] = password
+                self._passwords[url.server, user] = credentials.password
             return remote
         raise AssertionError("the last attempt returns or raises")
 
@@ -78,9 +97,9 @@ class Connector:
         pinned = None if self.how.fingerprint is None else parse_fingerprint(self.how.fingerprint)
         return Trust(known_hosts(), pinned, _ask if can_ask() else None)
 
-    def _open(self, url: RemoteUrl, user: str, password: str) -> Remote:
+    def _open(self, url: RemoteUrl, credentials: Credentials) -> Remote:
         from homeport.client import dial
-        from homeport.client.options import ConnectionOptions, Credentials
+        from homeport.client.options import ConnectionOptions
 
         options = ConnectionOptions(
             plain=self.how.plain,
@@ -88,26 +107,26 @@ class Connector:
             connect_timeout_s=min(20.0, self.how.timeout_s),
             stall_timeout_s=self.how.timeout_s,
         )
-        credentials: Credentials = Credentials(user, password)
         return dial.open_remote(url, credentials, self.trust(), options)
 
-    def _password(self, url: RemoteUrl, user: str) -> tuple[str, bool]:
-        """A password, and whether a person was asked for it."""
+    def _known_password(self, url: RemoteUrl, user: str) -> str | None:
+        """The password for which nobody must be asked. Raises UsageError when there is none, and nobody to ask."""
         given = self._given_password()
         if given is None:
             given = _saved_password(url, user)
-        if given is not None:
-            return given, False
-        if user == ANONYMOUS:
-            return "homeport@", False  # RFC 1635: any string that looks like an address
-        if not can_ask():
+        if given is None and user == ANONYMOUS:
+            return "homeport@"  # RFC 1635: any string that looks like an address
+        if given is None and not can_ask():
             raise UsageError(
                 f"there is no terminal to ask for the password of {user}; "
                 f"use --password-stdin, ${PASSWORD_VARIABLE} or `homeport login {url.with_path('/')}`"
             )
+        return given
+
+    def _ask_password(self, url: RemoteUrl, user: str) -> str:
         prompt = f"Password of {printable(user)} at {printable(url.host)}"
         answer: str = click.prompt(prompt, hide_input=True, err=True, default="", show_default=False)
-        return answer, True
+        return answer
 
     def _given_password(self) -> str | None:
         if not self.how.password_stdin:
@@ -141,16 +160,21 @@ def can_ask() -> bool:
     return is_terminal and threading.current_thread() is threading.main_thread()
 
 
-def confirm_contact(contact: FirstContact) -> None:
-    """Show a key that nobody knows yet."""
-    say(f"{printable(contact.server)} is not known yet. It shows this key:")
+def show_contact(contact: FirstContact, before: str | None = None) -> None:
+    """Show a key that is not trusted yet, and the one that was trusted `before`."""
+    if before is None:
+        say(f"{printable(contact.server)} is not known yet. It shows this key:")
+    else:
+        say(f"{printable(contact.server)} was trusted with this key:")
+        say(f"  {before}")
+        say("Now it shows this one:")
     say(f"  {contact.fingerprint}")
     say(f"  its certificate ends on {printable(contact.expires)}")
     say("A Homeport server prints its key when it starts; its administrator can read it out to you.")
 
 
 def _ask(contact: FirstContact) -> bool:
-    confirm_contact(contact)
+    show_contact(contact)
     return click.confirm("Is this the right key, to be trusted from now on?", default=False, err=True)
 
 

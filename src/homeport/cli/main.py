@@ -50,6 +50,10 @@ class Homeport(LazyGroup):
     def main(self, args: Sequence[str] | None = None, *_: object, **__: object) -> NoReturn:
         """Run the command line `args` and exit."""
         make_streams_robust()
+        if os.environ.get("_HOMEPORT_COMPLETE", "").startswith("powershell"):
+            from homeport.cli import powershell
+
+            powershell.register()
         words = list(sys.argv[1:] if args is None else args)
         try:
             status = super().main(words, "homeport", standalone_mode=False)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.progress import Progress, TaskID, TextColumn
 from rich.text import Text
 
 from homeport.cli.progress import Drawing, is_worth_telling
@@ -22,7 +22,8 @@ from homeport.client.events import Event, FileDone, FileFailed, JobDone, Restart
 from homeport.client.speed import duration_text, size_text
 
 _TICKS_A_SECOND = 8
-_FIGURES = 46  # cells of bar, percentage, size, speed and time left
+_FIGURES = 54  # cells of bar, percentage, size, speed and time left
+_BAR = 12  # cells, of ASCII: the glyphs made for bars are two cells wide on some Chinese terminals
 _ENDS_A_BAR = (FileDone, FileFailed, Restarted)
 
 
@@ -34,7 +35,6 @@ class BarDrawing(Drawing):
         self._console = console or Console(file=sys.stderr, highlight=False, emoji=False, markup=False)
         self._bars = Progress(
             TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=12),
             TextColumn("{task.fields[figures]}", markup=False),
             console=self._console,
             refresh_per_second=_TICKS_A_SECOND,
@@ -82,7 +82,7 @@ class BarDrawing(Drawing):
         self._tasks, self._total = {}, None
 
     def _draw(self, now: float) -> None:
-        width = max(16, shutil.get_terminal_size().columns - _FIGURES - 16)
+        width = max(16, shutil.get_terminal_size().columns - _FIGURES)
         for key, active in list(self.tally.active.items()):
             if key not in self._tasks:
                 name = fit(printable(active.item.name), min(width, 40))
@@ -113,5 +113,7 @@ def _figures(active: Active) -> str:
 
 
 def _row(position: int, size: int | None, rate: float, left_s: float | None) -> str:
-    share = f"{100 * position // size:3d}%" if size else "    "
-    return f"{share} {size_text(position):>9} {speed_text(rate):>12} {duration_text(left_s):>8}"
+    done = min(_BAR, _BAR * position // size) if size else 0
+    share = f"{min(100, 100 * position // size):3d}%" if size else "    "
+    bar = f"[{'=' * done}{' ' * (_BAR - done)}]"
+    return f"{bar} {share} {size_text(position):>9} {speed_text(rate):>12} {duration_text(left_s):>8}"

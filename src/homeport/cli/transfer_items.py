@@ -23,6 +23,7 @@ from homeport.client.errors import ConnectionFailed, LocalFailed, SafetyRefused,
 from homeport.client.events import Notice, Scanned
 from homeport.client.items import Item, Known, download, upload
 from homeport.client.local_names import safe_child, safe_descendant
+from homeport.client.partial import is_part_name
 from homeport.client.remote import Kind, RemoteEntry
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ def _make_or_list(remote: Remote, folder: str) -> dict[str, RemoteEntry]:
 def _local_entries(engine: Engine, folder: Path) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as found:
-            return sorted(found, key=lambda entry: entry.name)
+            return sorted((entry for entry in found if not is_part_name(entry.name)), key=lambda entry: entry.name)
     except OSError as failure:
         engine.notify(Notice(f"{folder} cannot be read: {failure.strerror}"))
         return []
@@ -205,7 +206,7 @@ def _download_tree(engine: Engine, path: str, root: Path, title: str) -> Iterato
 
 
 def _all(remote: Remote, folder: str) -> list[RemoteEntry]:
-    return list(bounded(remote, folder))
+    return [entry for entry in bounded(remote, folder) if not is_part_name(entry.name)]
 
 
 def _make_folder(place: Path) -> None:
