@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -270,3 +272,11 @@ def test_listing_opens_nothing_but_the_database(run: Run, directory: Path, monke
     monkeypatch.setattr(Services, "__getattribute__", watching)
     run("user", "list")
     assert not {"stages", "guard", "passwords", "durability"} & set(opened)
+
+
+def test_a_password_that_is_no_text_is_refused(directory: Path) -> None:
+    code = "from homeport.cli.main import main; main()"
+    words = [sys.executable, "-c", code, "user", "add", "bob", "--password-stdin", "--dir", str(directory)]
+    done = subprocess.run(words, input=b"\xff\xfe\n", capture_output=True, check=False, timeout=60)
+    assert done.returncode == 2, done.stderr
+    assert b"the password has control characters or is no UTF-8" in done.stderr

@@ -75,8 +75,11 @@ def _cut(text: str, cells: int) -> str:
 
 
 def make_streams_robust() -> None:
-    """A terminal that cannot show a character gets its escape instead of a traceback."""
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)
+    """A terminal that cannot show a character gets its escape, and input that is no text is not a traceback either."""
+    for stream, errors in _ERRORS:
+        reconfigure = getattr(getattr(sys, stream), "reconfigure", None)
         if reconfigure is not None:
-            reconfigure(errors="backslashreplace")
+            reconfigure(errors=errors)
+
+
+_ERRORS = (("stdout", "backslashreplace"), ("stderr", "backslashreplace"), ("stdin", "surrogateescape"))
