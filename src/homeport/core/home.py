@@ -318,10 +318,10 @@ class Home:
         self._require(Rights.READ, path)
         fd = self._jail.open_file(path)
         try:
-            size = os.fstat(fd).st_size
-            if offset > size:
-                raise OffsetPastEnd(str(path), offset, size)
-            return Download(path, fd, offset, ended)
+            found = os.fstat(fd)
+            if offset > found.st_size:
+                raise OffsetPastEnd(str(path), offset, found.st_size)
+            return Download(path, fd, offset, ended, sha256=self._services.digests.load(fd, found))
         except BaseException:
             os.close(fd)
             raise

@@ -319,18 +319,21 @@ def _caught(failures: list[HomeportError], act: Callable[[T], None], subject: T)
 
 
 class Download:
-    """One version of a file, held open: `size` and `mtime_ns` as they were when it began; `position` is what is next.
+    """One version of a file, held open: `whole_size` and `mtime_ns` as they were when it began; `position` is what is
+    next, `size` where to stop.
 
-    Bytes go out through `read_into`, or from `fileno` by sendfile(2) with `advance` after each step.
+    Bytes go out through `read_into`, or from `fileno` by sendfile(2) with `advance` after each step. `sha256` is the
+    whole file's, where it is known without reading it.
     """
 
-    def __init__(self, path: VirtualPath, fd: int, offset: int, ended: Ended) -> None:
+    def __init__(self, path: VirtualPath, fd: int, offset: int, ended: Ended, *, sha256: str | None = None) -> None:
         """Take over the descriptor; `offset` is not behind the end."""
         found = os.fstat(fd)
         self.path = path
-        self.size = found.st_size
+        self.size = self.whole_size = found.st_size
         self.mtime_ns = found.st_mtime_ns
         self.offset = self.position = offset
+        self.sha256 = sha256
         self._fd = fd
         self._ended = ended
 
@@ -344,6 +347,10 @@ class Download:
         trace: TracebackType | None,
     ) -> None:
         self.abort(str(error) if isinstance(error, HomeportError) else "broken off")
+
+    def stop_at(self, end: int) -> None:
+        """Send nothing from byte `end` on: that is the end now."""
+        self.size = min(self.size, end)
 
     def fileno(self) -> int:
         """The descriptor, open for reading until the end; its own position means nothing."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import ssl
 import time
@@ -71,6 +72,22 @@ def test_f3_other_protocols_are_closed_at_once(server: RunningServer, hello: byt
         wire.socket.sendall(hello)
         assert not wire.reply().startswith("3")
         assert wire.reply() == ""
+
+
+def test_f3_each_of_them_leaves_one_line_in_the_audit_log(server: RunningServer, house: House) -> None:
+    for hello in (b"GET / HTTP/1.1\r\n", b"\x16\x03\x01\x02\x00\x01", b"AUTH TLS\r\nUSER x\r\n"):
+        with server.greeted() as wire:
+            wire.socket.sendall(hello)
+            assert wire.reply() == ""
+    with server.greeted() as wire:
+        assert wire.ask("QUIT").startswith("221")
+    house.services.audit.flush()
+    lines = [json.loads(line) for line in (house.root / "audit.jsonl").read_text().splitlines()]
+    assert [(line["event"], line["deed"], line["reason"]) for line in lines] == [
+        ("refused", "connection", "Not FTP but HTTP: the connection is closed at once."),
+        ("refused", "connection", "a TLS handshake on a connection that speaks plain FTP"),
+        ("refused", "connection", "bytes in the clear after AUTH: injection"),
+    ]
 
 
 def test_f3_plain_text_on_the_implicit_port_is_closed(any_server: RunningServer) -> None:

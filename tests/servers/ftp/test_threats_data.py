@@ -48,10 +48,13 @@ def port_of(number: int, host: str = "127,0,0,1") -> str:
         "EPRT |1|127.0.0.1|1023|",
     ],
 )
-def test_d1_bounces_are_refused(server: RunningServer, line: str) -> None:
+def test_d1_bounces_are_refused(server: RunningServer, house: House, line: str) -> None:
     with server.visitor() as wire:
         assert wire.ask(line).startswith("504 Refused: data connections ")
         assert wire.ask("LIST").startswith("425")
+    house.services.audit.flush()
+    logged = (house.root / "audit.jsonl").read_text()
+    assert f'"deed": "{line[:4]} ' in logged
 
 
 def test_d1_the_servers_own_ports_are_refused(serve: Serve) -> None:

@@ -50,7 +50,8 @@ def test_what_goes_in_comes_out(any_server: RunningServer, house: House, private
         assert stored == f"226 Stored {size} bytes, SHA-256 {digest(content)}"
         assert (house.home() / "file").read_bytes() == content
         received: list[bytes] = []
-        assert client.retrbinary("RETR file", received.append).startswith(f"226 Sent {size} bytes")
+        sent = client.retrbinary("RETR file", received.append)
+        assert sent == f"226 Sent {size} bytes, SHA-256 {digest(content)}"
         assert b"".join(received) == content
     client.quit()
 

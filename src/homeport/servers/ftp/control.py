@@ -30,6 +30,7 @@ from homeport.servers.tls import TlsPump, TlsState, ready_for_data
 
 _log = logging.getLogger(__name__)
 _ALPN = ("ftp",)
+_EVERYDAY = frozenset({"QUIT", "the peer closed the connection"})  # how connections end that nobody need know of
 
 
 class ControlConnection(asyncio.Protocol):
@@ -271,7 +272,7 @@ class ControlConnection(asyncio.Protocol):
             await self._enter(login)
         except LoginRefused as error:
             self._failed_logins += 1
-            self._front.core.audit(LoginFailed(self._who(), login.user, error.reason))
+            self._front.core.audit(LoginFailed(self.session.who, login.user, error.reason))
             await asyncio.sleep(error.delay_s)
             if self._failed_logins >= self._front.settings.max_login_attempts:
                 self._engine.login_refused(421, "Too many failed logins on one connection.")
@@ -279,7 +280,7 @@ class ControlConnection(asyncio.Protocol):
                 self._engine.login_refused(530, "Login incorrect.")
         except HomeportError as error:
             code, text = reply_to(error)
-            self._front.core.audit(LoginFailed(self._who(), login.user, str(error)))
+            self._front.core.audit(LoginFailed(self.session.who, login.user, str(error)))
             self._engine.login_refused(code, text)
         except Exception:  # noqa: BLE001 - as above
             _log.exception("a login failed")
@@ -313,11 +314,6 @@ class ControlConnection(asyncio.Protocol):
         assert record is not None
         seconds = time.monotonic() - record.started_at
         self._front.core.audit(LoggedOut(Who.of(record), seconds, self._reason))
-
-    def _who(self) -> Who:
-        """Whoever this is, for the audit log."""
-        record = self.session.record
-        return Who(peer=self.session.peer_name, protocol="ftp") if record is None else Who.of(record)
 
     async def _reinitialize(self) -> None:
         await self._leave()
@@ -375,7 +371,7 @@ class ControlConnection(asyncio.Protocol):
         if self._hung_up:
             return
         _log.debug("%s: closing: %s", self.session.peer_name, reason)
-        self._reason = reason
+        self._note_end(reason)
         self._full = False
         self._write_output()
         self._hung_up = True
@@ -384,6 +380,12 @@ class ControlConnection(asyncio.Protocol):
             self._send(b"")
         self._stall.set(self._front.settings.times.send_s)
         self._transport.close()
+
+    def _note_end(self, reason: str) -> None:
+        """The log-out says why, or a line of its own where nobody had logged in."""
+        self._reason = reason
+        if not self.session.is_logged_in and reason not in _EVERYDAY:
+            self.session.audit_refusal("connection", reason)
 
     def _life_is_over(self) -> None:
         if not self._engine.logged_in:
@@ -394,7 +396,8 @@ class ControlConnection(asyncio.Protocol):
             self.terminate(f"Idle for {self.session.idle_s:.0f} s.")
 
     def _stalled(self) -> None:
-        _log.debug("%s: cut off: it neither reads nor ends its handshake", self.session.peer_name)
+        if not self._hung_up:
+            self._note_end("it neither read its replies nor ended its handshake")
         self.abort()
 
     def _release_waiter(self) -> None:

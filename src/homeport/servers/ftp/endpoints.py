@@ -58,6 +58,7 @@ async def port(session: FtpSession, request: Request) -> None:
     settings = session.front.settings
     why_not = refusal(address, str(peer), settings.refused_ports | session.front.own_ports)
     if why_not is not None:
+        session.audit_refusal(f"{request.command.verb} {address.host} {address.port}", why_not)
         raise Refused(504, f"Refused: {why_not}.")
     session.endpoint = ActiveTarget(local, address, settings.times.connect_s)
     session.reply(200, f"The data connection will go to port {address.port}.")

@@ -9,6 +9,8 @@ import ssl
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar
 
+from homeport.core.audit_events import Refused as Denied
+from homeport.core.audit_events import Who
 from homeport.core.paths import ROOT, VirtualPath
 from homeport.servers.ftp.addresses import Ip
 from homeport.servers.ftp.errors import Refused
@@ -67,6 +69,19 @@ class FtpSession:
         if self._home is None:
             raise Refused(530, "Log in with USER and PASS.")
         return self._home
+
+    @property
+    def is_logged_in(self) -> bool:
+        return self._home is not None
+
+    @property
+    def who(self) -> Who:
+        """Whoever this is, for the audit log."""
+        return Who(peer=self.peer_name, protocol="ftp") if self.record is None else Who.of(self.record)
+
+    def audit_refusal(self, deed: str, reason: str) -> None:
+        """Note that `deed` was not done; core notes what it refuses itself."""
+        self.front.core.audit(Denied(self.who, deed, str(self.folder), reason))
 
     @property
     def account(self) -> Account:

@@ -50,7 +50,7 @@ async def retrieve(session: FtpSession, request: Request) -> None:
     except BaseException as error:
         await session.call(download.abort, str(error))
         raise
-    session.reply(226, f"Sent {download.position - download.offset} bytes")
+    session.reply(226, _what_was_sent(download))
 
 
 async def _send(session: FtpSession, download: Download) -> None:
@@ -59,10 +59,16 @@ async def _send(session: FtpSession, download: Download) -> None:
         await transfer.pump(download_flow(connection, download, session.settings))
 
 
+def _what_was_sent(download: Download) -> str:
+    sent = download.position - download.offset
+    whole = sent == download.whole_size
+    return f"Sent {sent} bytes, SHA-256 {download.sha256}" if whole and download.sha256 else f"Sent {sent} bytes"
+
+
 def _limit(download: Download, wanted: ByteRange | None) -> None:
     """Send no more than RANG asked for."""
     if wanted is not None:
-        download.size = min(download.size, wanted.end)
+        download.stop_at(wanted.end)
 
 
 async def store(session: FtpSession, request: Request) -> None:
