@@ -29,11 +29,12 @@ def test_a_configuration_arrives() -> None:
             limits=LimitSettings(idle_timeout_s=7.0, upload_bytes_per_s=1000),
         )
     )
-    assert (settings.port, settings.tls, settings.passive_ports, settings.mode_z) == (21, "optional", (), False)
+    assert (settings.port, settings.tls, settings.passive_ports, settings.deflate_level) == (21, "optional", (), 0)
     assert settings.public_address_for("192.0.2.1") == "203.0.113.7"
     assert settings.times == FtpTimes(idle_s=7.0)
     assert settings.upload_bytes_per_s == 1000
     assert settings.reuse_port
+    assert not settings.policy_for("192.0.2.1").mode_z
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ class Policy:
     """The same for all connections of one listener.
 
     `private_data` refuses PROT C and every transfer without PROT P; None means: as `tls` is required or not.
+    `deflate_level` is zlib's for MODE Z, until the client asks for another.
     `forced_charset` ("utf-8" or a codec's name) fixes the names' charset for this client's address.
     `hosts` are the names that HOST accepts, folded to lower case; empty accepts any.
     """
@@ -29,6 +30,7 @@ class Policy:
     private_data: bool | None = None
     active: bool = True
     mode_z: bool = True
+    deflate_level: int = 1
     legacy_charset: str = "gb18030"
     forced_charset: str | None = None
     hosts: frozenset[str] = frozenset()

@@ -51,4 +51,9 @@ class Session:
     def _new_settings(self) -> Settings:
         # Implicit TLS means everything is private from the start, and PBSZ and PROT only repeat it.
         protection = Protection.PRIVATE if self.implicit else Protection.CLEAR
-        return Settings(protection=protection, pbsz_done=self.implicit, hash_algorithm=self.policy.hashes[0])
+        return Settings(
+            protection=protection,
+            pbsz_done=self.implicit,
+            hash_algorithm=self.policy.hashes[0],
+            deflate_level=self.policy.deflate_level,
+        )

@@ -47,7 +47,7 @@ class FtpSettings:
     refused_ports: frozenset[int] = frozenset()  # our other services' ports: no data connection goes there
     legacy_charset: str = "gb18030"
     charset_for: Callable[[str], str | None] = _nothing  # client's address -> the charset of its names
-    mode_z: bool = True
+    deflate_level: int = 1  # zlib's, for MODE Z; 0: no MODE Z
     max_line_bytes: int = 4096
     max_login_attempts: int = 4
     upload_bytes_per_s: int | None = None  # of each account that has no limit of its own; all its sessions share it
@@ -64,7 +64,8 @@ class FtpSettings:
             tls=TlsPolicy(self.tls),
             private_data=self.tls == "required" and self.data_tls == "required",
             active=self.allow_active,
-            mode_z=self.mode_z,
+            mode_z=self.deflate_level > 0,
+            deflate_level=self.deflate_level,
             legacy_charset=self.legacy_charset,
             forced_charset=self.charset_for(client),
             max_line_bytes=self.max_line_bytes,
@@ -87,7 +88,7 @@ def ftp_settings(settings: Settings) -> FtpSettings:
         allow_active=ftp.allow_active,
         legacy_charset=ftp.legacy_charset,
         charset_for=ftp.charset_for,
-        mode_z=ftp.deflate_level > 0,
+        deflate_level=ftp.deflate_level,
         max_line_bytes=ftp.max_line_bytes,
         upload_bytes_per_s=limits.upload_bytes_per_s,
         download_bytes_per_s=limits.download_bytes_per_s,
