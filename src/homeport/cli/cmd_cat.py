@@ -35,10 +35,9 @@ class Sink(Protocol):
 def command(urls: tuple[str, ...], how: options.How) -> None:
     """Write the files at URL to standard output, one after the other."""
     from homeport.cli.connecting import Connector
-    from homeport.cli.places import remote_of
 
-    places = [remote_of(url) for url in urls]
     connector = Connector(how)
+    places = [connector.remote_of(url) for url in urls]
     for place in places:
         remote = connector.dial(place)
         try:

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 @options.as_json
 def command(url: str, as_json: bool, how: options.How) -> None:
     """Show how much is used and how much may still be stored."""
-    from homeport.cli.connecting import connected
-    from homeport.cli.places import remote_of
+    from homeport.cli.connecting import Connector, connected
 
-    place = remote_of(url)
-    with connected(how, place) as remote:
+    connector = Connector(how)
+    place = connector.remote_of(url)
+    with connected(connector, place) as remote:
         space = remote.space()
     if as_json:
         facts = {name: getattr(space, name) for name in ("free_bytes", "used_bytes", "quota_bytes")}

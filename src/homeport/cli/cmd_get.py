@@ -12,6 +12,7 @@ import click
 from homeport.cli import connection_options as options
 
 if TYPE_CHECKING:
+    from homeport.cli.connecting import Connector
     from homeport.client.engine import Engine
     from homeport.client.items import Item
     from homeport.client.url import RemoteUrl
@@ -33,10 +34,11 @@ def command(words: tuple[str, ...], recursive: bool, as_json: bool, how: options
     from homeport.cli.stopping import sigterm_raises
     from homeport.cli.transferring import transfer
 
-    places, target = _ends(words)
+    connector = Connector(how)
+    places, target = _ends(connector, words)
     with sigterm_raises():
         transfer(
-            Connector(how),
+            connector,
             places[0],
             moving,
             drawing(moving, as_json=as_json),
@@ -47,20 +49,19 @@ def command(words: tuple[str, ...], recursive: bool, as_json: bool, how: options
 def fetch(engine: Engine, paths: list[tuple[str, bool]], target: Path, *, recursive: bool) -> Iterator[Item]:
     """The items that fetch `paths`, each with whether it is no pattern."""
     from homeport.cli.remote_globs import expand
-    from homeport.cli.transfer_items import ask, downloads
+    from homeport.cli.transfer_items import downloads
 
     found = []
     for path, literal in paths:
-        found += ask(engine, partial(expand, path=path.rstrip("/") or "/", literal=literal))
+        found += engine.attempt(partial(expand, path=path.rstrip("/") or "/", literal=literal))
     yield from downloads(engine, found, target, recursive=recursive)
 
 
-def _ends(words: tuple[str, ...]) -> tuple[list[RemoteUrl], Path]:
+def _ends(connector: Connector, words: tuple[str, ...]) -> tuple[list[RemoteUrl], Path]:
     """The places to fetch, all on one server, and where to. Raises UsageError."""
-    from homeport.cli.places import place_of, remote_of
     from homeport.client.errors import UsageError
 
-    last = place_of(words[-1])
+    last = connector.place_of(words[-1])
     if isinstance(last, Path):
         target, sources = last, words[:-1]
         if words[-1] == "-":
@@ -71,7 +72,7 @@ def _ends(words: tuple[str, ...]) -> tuple[list[RemoteUrl], Path]:
         target, sources = Path(), words
     if not sources:
         raise UsageError(f"{words[0]!r} is no place on a server; write it as ftp://NAME@HOST/PATH, or PROFILE:/PATH")
-    places = [remote_of(word) for word in sources]
+    places = [connector.remote_of(word) for word in sources]
     if len({(place.server, place.user) for place in places}) > 1:
         raise UsageError("one `get` fetches from one server and account")
     return places, target

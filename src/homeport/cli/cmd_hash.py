@@ -29,11 +29,11 @@ _BLOCK_BYTES = 1024 * 1024
 @options.as_json
 def command(url: str, file: Path | None, algorithm: str | None, as_json: bool, how: options.How) -> None:
     """Show the digest of the file at URL; with FILE, compare the two and end with 7 if they differ."""
-    from homeport.cli.connecting import connected
-    from homeport.cli.places import remote_of
+    from homeport.cli.connecting import Connector, connected
 
-    place = remote_of(url)
-    with connected(how, place) as remote:
+    connector = Connector(how)
+    place = connector.remote_of(url)
+    with connected(connector, place) as remote:
         digest = digest_of(remote, place.path, algorithm)
     local = None if file is None else local_digest(file, digest.algorithm)
     if as_json:

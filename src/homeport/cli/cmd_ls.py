@@ -37,12 +37,12 @@ class Style:
 @options.as_json
 def command(url: str, long: bool, exact: bool, recursive: bool, as_json: bool, how: options.How) -> None:
     """List the folder, or the files that fit a pattern, at URL."""
-    from homeport.cli.connecting import connected
-    from homeport.cli.places import remote_of
+    from homeport.cli.connecting import Connector, connected
 
-    place = remote_of(url)
+    connector = Connector(how)
+    place = connector.remote_of(url)
     style = Style(long or exact, exact, as_json, recursive)
-    with connected(how, place) as remote:
+    with connected(connector, place) as remote:
         count = show(remote, place.path, style)
     if as_json:
         put_json({"event": "summary", "entries": count})
@@ -50,8 +50,8 @@ def command(url: str, long: bool, exact: bool, recursive: bool, as_json: bool, h
 
 def show(remote: Remote, path: str, style: Style, *, literal: bool = False) -> int:
     """List what is at `path`; how many entries that were. Raises RemoteNotFound."""
-    from homeport.cli.places import parent_of
     from homeport.cli.remote_globs import expand
+    from homeport.cli.remote_paths import parent_of
 
     matches = expand(remote, path, literal=literal)
     if len(matches) == 1 and matches[0][1].is_directory:
@@ -68,7 +68,7 @@ def _by_folder(files: list[Found]) -> Iterator[tuple[str, list[RemoteEntry]]]:
     """Matches with the path of the first of each run that lies in one folder."""
     from itertools import groupby
 
-    from homeport.cli.places import parent_of
+    from homeport.cli.remote_paths import parent_of
 
     for _, run in groupby(files, key=lambda match: parent_of(match[0])):
         matches = list(run)
@@ -78,7 +78,7 @@ def _by_folder(files: list[Found]) -> Iterator[tuple[str, list[RemoteEntry]]]:
 def _tree(remote: Remote, folder: str, style: Style, *, titled: bool) -> int:
     """A folder, and those below it when asked for; without recursion of the program's own."""
     from homeport.cli.listing import bounded, in_order
-    from homeport.cli.places import join
+    from homeport.cli.remote_paths import join
 
     waiting, count = [folder], 0
     while waiting:

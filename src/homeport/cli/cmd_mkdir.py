@@ -21,10 +21,9 @@ if TYPE_CHECKING:
 def command(urls: tuple[str, ...], parents: bool, as_json: bool, how: options.How) -> None:
     """Make the folder at URL."""
     from homeport.cli.connecting import Connector
-    from homeport.cli.places import remote_of
 
-    places = [remote_of(url) for url in urls]
     connector = Connector(how)
+    places = [connector.remote_of(url) for url in urls]
     for place in places:
         remote = connector.dial(place)
         try:

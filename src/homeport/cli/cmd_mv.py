@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -24,12 +25,12 @@ def command(url: str, target: str, as_json: bool, how: options.How) -> None:
 
     An existing folder as TARGET takes it in. Patterns move everything that fits into a folder.
     """
-    from homeport.cli.connecting import connected
-    from homeport.cli.places import remote_of
+    from homeport.cli.connecting import Connector, connected
 
-    place = remote_of(url)
-    path = _target_path(place, target)
-    with connected(how, place) as remote:
+    connector = Connector(how)
+    place = connector.remote_of(url)
+    path = _target_path(place, target, connector.place_of(target))
+    with connected(connector, place) as remote:
         moved = move(remote, place.path, path)
     if as_json:
         for source, arrived in moved:
@@ -39,8 +40,8 @@ def command(url: str, target: str, as_json: bool, how: options.How) -> None:
 
 def move(remote: Remote, source: str, target: str, *, literal: bool = False) -> list[tuple[str, str]]:
     """Move what `source` stands for; from where to where. Raises UsageError when many should get one name."""
-    from homeport.cli.places import join
     from homeport.cli.remote_globs import expand, is_folder, last_name
+    from homeport.cli.remote_paths import join
     from homeport.client.errors import UsageError
 
     matches = expand(remote, source.rstrip("/") or "/", literal=literal)
@@ -55,13 +56,11 @@ def move(remote: Remote, source: str, target: str, *, literal: bool = False) -> 
     return done
 
 
-def _target_path(place: RemoteUrl, target: str) -> str:
-    from homeport.cli.places import parent_of, place_of, resolve
+def _target_path(place: RemoteUrl, target: str, other: RemoteUrl | Path) -> str:
+    from homeport.cli.remote_paths import parent_of, resolve
     from homeport.client.errors import UsageError
-    from homeport.client.url import RemoteUrl
 
-    other = place_of(target)
-    if not isinstance(other, RemoteUrl):
+    if isinstance(other, Path):
         slash = "/" if target.endswith("/") else ""
         return resolve(parent_of(place.path), target).rstrip("/") + slash
     if (other.server, other.user) != (place.server, place.user):

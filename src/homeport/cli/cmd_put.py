@@ -23,17 +23,17 @@ def command(
     Resume is the default: an interrupted upload goes on where it stopped, and one that is complete is success.
     """
     from homeport.cli.connecting import Connector
-    from homeport.cli.places import remote_of
     from homeport.cli.progress import drawing
     from homeport.cli.stopping import sigterm_raises
     from homeport.cli.transfer_items import local_sources, uploads
     from homeport.cli.transferring import transfer
 
-    place = remote_of(url)
+    connector = Connector(how)
+    place = connector.remote_of(url)
     sources = local_sources(files, recursive=recursive)
     with sigterm_raises():
         transfer(
-            Connector(how),
+            connector,
             place,
             moving,
             drawing(moving, as_json=as_json),

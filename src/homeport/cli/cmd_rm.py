@@ -26,10 +26,9 @@ if TYPE_CHECKING:
 def command(urls: tuple[str, ...], recursive: bool, yes: bool, as_json: bool, how: options.How) -> None:
     """Remove the files at URL, which may be patterns."""
     from homeport.cli.connecting import Connector
-    from homeport.cli.places import remote_of
 
-    places = [remote_of(url) for url in urls]
     connector = Connector(how)
+    places = [connector.remote_of(url) for url in urls]
     total = 0
     for place in places:
         remote = connector.dial(place)
@@ -87,7 +86,7 @@ def _may_remove(folders: list[str], confirm: Confirm) -> bool:
 def _remove_tree(remote: Remote, folder: str) -> int:
     """Everything below first; a link is removed, never followed."""
     from homeport.cli.listing import bounded
-    from homeport.cli.places import join
+    from homeport.cli.remote_paths import join
 
     waiting, folders, count = [folder], [], 0
     while waiting:

@@ -20,13 +20,13 @@ def command(url: str, script: str | None, how: options.How, moving: options.Movi
     With -c, or with commands on standard input, it runs these, stops at the first error, and ends with its status.
     """
     from homeport.cli.connecting import Connector
-    from homeport.cli.places import remote_of
     from homeport.cli.shell.background import Jobs
     from homeport.cli.shell.running import run_interactively, run_script
     from homeport.cli.shell.session import Session
 
     interactive = script is None and sys.stdin.isatty()
-    session = Session(Connector(how), remote_of(url), moving, Jobs(), interactive=interactive)
+    connector = Connector(how)
+    session = Session(connector, connector.remote_of(url), moving, Jobs(), interactive=interactive)
     try:
         session.begin()
         if script is not None:

@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 @options.as_json
 def command(url: str, as_json: bool, how: options.How) -> None:
     """Show kind, size, time and mode of what is at URL."""
-    from homeport.cli.connecting import connected
+    from homeport.cli.connecting import Connector, connected
     from homeport.cli.listing import as_object
-    from homeport.cli.places import parent_of, remote_of
+    from homeport.cli.remote_paths import parent_of
 
-    place = remote_of(url)
-    with connected(how, place) as remote:
+    connector = Connector(how)
+    place = connector.remote_of(url)
+    with connected(connector, place) as remote:
         entry = remote.stat(place.path.rstrip("/") or "/")
     if as_json:
         put_json(as_object(parent_of(place.path), entry))

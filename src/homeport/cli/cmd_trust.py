@@ -29,14 +29,14 @@ def command(url: str | None, listing: bool, forget: bool, as_json: bool, how: op
 
     It is shown and asked about; with --fingerprint it must be that one, and nothing is asked.
     """
-    from homeport.cli.places import remote_of
+    from homeport.cli.connecting import Connector
 
     if listing:
         _list(as_json)
         return
     if url is None:
         raise click.UsageError("which server? Give its URL, or --list")
-    place = remote_of(url)
+    place = Connector(how).remote_of(url)
     if forget:
         _forget(place, as_json)
     else:
@@ -105,7 +105,7 @@ def _look(place: RemoteUrl, how: options.How) -> FirstContact | None:
         return False  # nothing more is said to this server
 
     nobody = Trust(KnownHosts(Path("/dev/null")), ask=remember)
-    connection = ConnectionOptions(charset=how.charset, stall_timeout_s=how.timeout_s)
+    connection = ConnectionOptions(stall_timeout_s=how.timeout_s)
     try:
         dial.open_remote(place, Credentials(ANONYMOUS, ""), nobody, connection).close()
     except IdentityUnknown:

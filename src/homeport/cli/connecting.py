@@ -1,4 +1,4 @@
-"""How a verb comes to a logged-in connection: who asks for names, passwords and trust, and what is remembered.
+"""How a verb comes to a logged-in connection: what its words stand for, who asks for passwords and trust.
 
 One rule: a question is asked once, on a terminal, by the main thread; whoever connects later uses the answer.
 """
@@ -11,23 +11,27 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from homeport.cli.terminal import printable, say
-from homeport.cli.user_folders import config_folder
+from homeport.client import secrets
 from homeport.client.errors import LoginFailed, UsageError
-from homeport.client.options import Credentials
+from homeport.client.options import ConnectionOptions, Credentials
+from homeport.client.places import config_folder
+from homeport.client.profiles import Profile, Profiles
+from homeport.client.secrets import account_of
+from homeport.client.url import RemoteUrl, is_url, parse_url, split_profile
 
 if TYPE_CHECKING:
-    from homeport.cli.connection_options import How
+    from homeport.cli.connection_options import How, Moving
     from homeport.client.remote import Remote
     from homeport.client.trust import FirstContact, KnownHosts, Trust
-    from homeport.client.url import RemoteUrl
 
-PASSWORD_VARIABLE = "HOMEPORT_PASSWORD"  # noqa: S105 - the name of a variable
 ANONYMOUS = "anonymous"
+DEFAULT_JOBS = 4
 _ATTEMPTS = 3
 
 
@@ -52,21 +56,45 @@ class Connector:
     def __init__(self, how: How) -> None:
         self.how = how
         self._lock = threading.Lock()
-        self._passwords: dict[tuple[str, str], str] = {}  # of logins that worked, by server and user
+        self._passwords: dict[str, str] = {}  # of logins that worked, and what was read from standard input
         self._from_stdin: str | None = None
+        self._profiles: dict[str, Profile] = {}
 
-    def dial(self, url: RemoteUrl) -> Remote:
-        """A connection to the server of `url`, logged in. Raises ClientError."""
+    # --- what words stand for ---
+
+    def place_of(self, text: str) -> RemoteUrl | Path:
+        """A URL, a profile's place, or a path on this machine. Raises UsageError."""
+        if is_url(text):
+            return parse_url(text)
+        parts = split_profile(text)
+        if parts is None or (parts[0] not in profiles().names() and os.path.lexists(text)):
+            return Path(text)
+        profile = profiles().get(parts[0])
+        place = profile.place(parts[1])
+        self._profiles[account_of(place)] = profile
+        return place
+
+    def remote_of(self, text: str) -> RemoteUrl:
+        """A place on a server. Raises UsageError that shows how one is written."""
+        place = self.place_of(text)
+        if isinstance(place, Path):
+            raise UsageError(f"{text!r} is no place on a server; write it as ftp://NAME@HOST/PATH, or PROFILE:/PATH")
+        return place
+
+    def jobs_for(self, url: RemoteUrl, moving: Moving) -> int:
+        """How many files at a time: as typed, else as the profile says, else the default."""
+        profile = self._profiles.get(account_of(url))
+        return moving.jobs or (profile.jobs if profile is not None else None) or DEFAULT_JOBS
+
+    # --- connections ---
+
+    def dial(self, url: RemoteUrl, *, fresh: bool = False) -> Remote:
+        """A connection to the server of `url`, logged in; a `fresh` one uses no kept password. Raises ClientError."""
         user = self.user_of(url)
-        with self._lock:
-            known = self._passwords.get((url.server, user))
-        if known is None:
-            known = self._known_password(url, user)
+        known = self._known_password(url, user, fresh=fresh)
         attempts = _ATTEMPTS if known is None else 1
         for attempt in range(1, attempts + 1):
-            credentials = (
-                Asked(user, lambda: self._ask_password(url, user)) if known is None else Credentials(user, known)
-            )
+            credentials = Asked(user, lambda: _ask_password(url, user)) if known is None else Credentials(user, known)
             try:
                 remote = self._open(url, credentials)
             except LoginFailed as failure:
@@ -75,7 +103,7 @@ class Connector:
                 say(printable(str(failure)))
                 continue
             with self._lock:
-                self._passwords[url.server, user] = credentials.password
+                self._passwords[account_of(url)] = credentials.password
             return remote
         raise AssertionError("the last attempt returns or raises")
 
@@ -84,63 +112,68 @@ class Connector:
         return lambda: self.dial(url)
 
     def user_of(self, url: RemoteUrl) -> str:
-        """Who logs in: whom the URL names, else whom `login` saved, else nobody in particular."""
-        if url.user is not None:
-            return url.user
-        return _saved_user(url) or ANONYMOUS
+        """Who logs in: whom the URL names, else nobody in particular."""
+        return ANONYMOUS if url.user is None else url.user
 
-    def trust(self) -> Trust:
-        """How keys are judged."""
+    def password_of(self, url: RemoteUrl) -> str:
+        """The password with which `dial` has logged in."""
+        return self._passwords[account_of(url)]
+
+    def _open(self, url: RemoteUrl, credentials: Credentials) -> Remote:
+        from homeport.client import dial
+
+        profile = self._profiles.get(account_of(url))
+        charset = self.how.charset or (profile.charset if profile is not None else None) or "utf-8"
+        options = ConnectionOptions(
+            plain=self.how.plain or (profile is not None and profile.plain),
+            charset=charset,
+            connect_timeout_s=min(20.0, self.how.timeout_s),
+            stall_timeout_s=self.how.timeout_s,
+        )
+        return dial.open_remote(url, credentials, self._trust(profile), options)
+
+    def _trust(self, profile: Profile | None) -> Trust:
+        """How keys are judged: --fingerprint before the profile's, and both before what is remembered."""
         from homeport.client.fingerprint import parse_fingerprint
         from homeport.client.trust import Trust
 
         pinned = None if self.how.fingerprint is None else parse_fingerprint(self.how.fingerprint)
+        if pinned is None and profile is not None:
+            pinned = profile.fingerprint
         return Trust(known_hosts(), pinned, _ask if can_ask() else None)
 
-    def _open(self, url: RemoteUrl, credentials: Credentials) -> Remote:
-        from homeport.client import dial
-        from homeport.client.options import ConnectionOptions
+    # --- passwords ---
 
-        options = ConnectionOptions(
-            plain=self.how.plain,
-            charset=self.how.charset,
-            connect_timeout_s=min(20.0, self.how.timeout_s),
-            stall_timeout_s=self.how.timeout_s,
-        )
-        return dial.open_remote(url, credentials, self.trust(), options)
-
-    def _known_password(self, url: RemoteUrl, user: str) -> str | None:
+    def _known_password(self, url: RemoteUrl, user: str, *, fresh: bool) -> str | None:
         """The password for which nobody must be asked. Raises UsageError when there is none, and nobody to ask."""
-        given = self._given_password()
-        if given is None:
-            given = _saved_password(url, user)
-        if given is None and user == ANONYMOUS:
-            return "homeport@"  # RFC 1635: any string that looks like an address
-        if given is None and not can_ask():
+        with self._lock:
+            found = self._passwords.get(account_of(url))
+            if found is None:
+                found = self._find_password(url, user, None if fresh else secret_store())
+        if found is None and not can_ask():
             raise UsageError(
                 f"there is no terminal to ask for the password of {user}; "
-                f"use --password-stdin, ${PASSWORD_VARIABLE} or `homeport login {url.with_path('/')}`"
+                f"use --password-stdin, ${secrets.VARIABLE} or `homeport login {account_of(url)}`"
             )
-        return given
+        return found
 
-    def _ask_password(self, url: RemoteUrl, user: str) -> str:
-        prompt = f"Password of {printable(user)} at {printable(url.host)}"
-        answer: str = click.prompt(prompt, hide_input=True, err=True, default="", show_default=False)
-        return answer
-
-    def _given_password(self) -> str | None:
-        if not self.how.password_stdin:
-            return os.environ.get(PASSWORD_VARIABLE)
-        with self._lock:
+    def _find_password(self, url: RemoteUrl, user: str, store: secrets.SecretStore | None) -> str | None:
+        if self.how.password_stdin:
             if self._from_stdin is None:
-                self._from_stdin = sys.stdin.readline().rstrip("\r\n")
+                sources = secrets.Sources(stdin=sys.stdin, environment={})
+                self._from_stdin = secrets.find_password(url, sources)
             return self._from_stdin
+        profile = self._profiles.get(account_of(url))
+        command = () if profile is None else profile.password_command
+        if user == ANONYMOUS and not command:
+            return "homeport@"  # RFC 1635: any string that looks like an address
+        return secrets.find_password(url, secrets.Sources(environment=os.environ, command=command, store=store))
 
 
 @contextmanager
-def connected(how: How, url: RemoteUrl) -> Iterator[Remote]:
+def connected(connector: Connector, url: RemoteUrl) -> Iterator[Remote]:
     """One connection for one command."""
-    remote = Connector(how).dial(url)
+    remote = connector.dial(url)
     try:
         yield remote
     finally:
@@ -152,6 +185,16 @@ def known_hosts() -> KnownHosts:
     from homeport.client.trust import KnownHosts
 
     return KnownHosts(config_folder() / "known_hosts.toml")
+
+
+def secret_store() -> secrets.SecretStore:
+    """This person's passwords, as `login` keeps them."""
+    return secrets.SecretStore(config_folder() / "secrets.toml")
+
+
+def profiles() -> Profiles:
+    """This person's short names for servers."""
+    return Profiles(config_folder() / "profiles.toml")
 
 
 def can_ask() -> bool:
@@ -178,16 +221,14 @@ def _ask(contact: FirstContact) -> bool:
     return click.confirm("Is this the right key, to be trusted from now on?", default=False, err=True)
 
 
+def _ask_password(url: RemoteUrl, user: str) -> str:
+    prompt = f"Password of {printable(user)} at {printable(url.host)}"
+    answer: str = click.prompt(prompt, hide_input=True, err=True, default="", show_default=False)
+    return answer
+
+
 def _with_advice(failure: LoginFailed, user: str) -> LoginFailed:
     if user != ANONYMOUS:
         return failure
     sentence = f"{failure}; the URL names nobody, write it as ftp://NAME@HOST/"
     return LoginFailed(sentence, failure.code, failure.reply)
-
-
-def _saved_user(_url: RemoteUrl) -> str | None:
-    return None
-
-
-def _saved_password(_url: RemoteUrl, _user: str) -> str | None:
-    return None

@@ -27,7 +27,7 @@ class How:
     plain: bool = False
     fingerprint: str | None = None
     password_stdin: bool = False
-    charset: str = "utf-8"
+    charset: str | None = None
     timeout_s: float = 60.0
 
 
@@ -35,7 +35,7 @@ class How:
 class Moving:
     """How to transfer: `jobs` files at a time; `progress` is auto, plain, json or none."""
 
-    jobs: int = 4
+    jobs: int | None = None
     progress: str = "auto"
 
 
@@ -45,7 +45,7 @@ _HOW = (
         "--fingerprint", metavar="sha256:...", help="The server's key; no other is accepted, no question asked."
     ),
     click.option("--password-stdin", is_flag=True, help="Read the password's line from standard input."),
-    click.option("--charset", metavar="NAME", default="utf-8", help="The server's charset for names, such as gb18030."),
+    click.option("--charset", metavar="NAME", help="The server's charset for names, such as gb18030."),
     click.option(
         "--timeout",
         "timeout_s",
@@ -57,9 +57,7 @@ _HOW = (
     ),
 )
 _MOVING = (
-    click.option(
-        "--jobs", metavar="N", type=click.IntRange(1, 32), default=4, show_default=True, help="Files at a time."
-    ),
+    click.option("--jobs", metavar="N", type=click.IntRange(1, 32), help="Files at a time.  [default: 4]"),
     click.option(
         "--progress",
         type=click.Choice(["auto", "plain", "json", "none"]),

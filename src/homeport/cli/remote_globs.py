@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from homeport.cli.listing import bounded, in_order
-from homeport.cli.places import join, name_of
+from homeport.cli.remote_paths import join, name_of
 from homeport.client.errors import RemoteNotFound
 from homeport.client.remote import Kind, RemoteEntry
 

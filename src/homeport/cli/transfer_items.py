@@ -9,17 +9,16 @@ from __future__ import annotations
 import functools
 import os
 import stat as stat_bits
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from homeport.cli.cmd_mkdir import make_all
 from homeport.cli.listing import bounded
-from homeport.cli.places import join
 from homeport.cli.remote_globs import Found, is_folder, last_name
-from homeport.client.errors import ConnectionFailed, LocalFailed, SafetyRefused, UsageError
+from homeport.cli.remote_paths import join
+from homeport.client.errors import LocalFailed, SafetyRefused, UsageError
 from homeport.client.events import Notice, Scanned
 from homeport.client.items import Item, Known, download, upload
 from homeport.client.local_names import safe_child, safe_descendant
@@ -32,9 +31,6 @@ if TYPE_CHECKING:
 
 MAX_DEPTH = 200
 _SAY_EVERY = 500
-_ATTEMPTS = 3
-
-T = TypeVar("T")
 
 
 class Counter:
@@ -56,15 +52,6 @@ class Counter:
 
     def _say(self, *, finished: bool) -> None:
         self._engine.notify(Scanned(self._files, self._bytes, finished))
-
-
-def ask(engine: Engine, question: Callable[[Remote], T]) -> T:
-    """Ask something that may be asked again: a scan outlives the connections that servers give up."""
-    for _ in range(_ATTEMPTS - 1):
-        with suppress(ConnectionFailed), engine.borrow() as remote:
-            return question(remote)
-    with engine.borrow() as remote:
-        return question(remote)
 
 
 # --- to the server ---
@@ -105,11 +92,11 @@ def local_sources(paths: Sequence[Path], *, recursive: bool) -> list[Source]:
 
 def uploads(engine: Engine, sources: Sequence[Source], target: str) -> Iterator[Item]:
     """The items that store `sources` as `target`, or in it when it is a folder or ends with a slash."""
-    into = target.endswith("/") or ask(engine, lambda remote: is_folder(remote, target))
+    into = target.endswith("/") or engine.attempt(lambda remote: is_folder(remote, target))
     if len(sources) > 1 and not into:
         raise UsageError(f"{target} is no folder on the server; end it with / to have it made")
     if into:
-        ask(engine, lambda remote: make_all(remote, target))
+        engine.attempt(lambda remote: make_all(remote, target))
     for source in sources:
         place = join(target, source.name) if into else target
         if source.is_folder:
@@ -122,7 +109,7 @@ def _upload_tree(engine: Engine, source: Source, target: str) -> Iterator[Item]:
     waiting = [(source.path, target, source.name)]
     while waiting:
         folder, place, label = waiting.pop()
-        there = ask(engine, functools.partial(_make_or_list, folder=place))
+        there = engine.attempt(functools.partial(_make_or_list, folder=place))
         for entry in _local_entries(engine, folder):
             kind = _kind_of(entry)
             path, name = Path(entry.path), f"{label}/{entry.name}"
@@ -188,7 +175,7 @@ def _download_tree(engine: Engine, path: str, root: Path, title: str) -> Iterato
     while waiting:
         segments = waiting.pop()
         folder = join(path, "/".join(segments)) if segments else path
-        for entry in ask(engine, functools.partial(_all, folder=folder)):
+        for entry in engine.attempt(functools.partial(_all, folder=folder)):
             below = (*segments, entry.name)
             try:
                 place = safe_descendant(root, below)

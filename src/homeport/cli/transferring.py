@@ -13,7 +13,7 @@ import click
 
 from homeport.cli.exit_codes import Exit
 from homeport.cli.terminal import say
-from homeport.cli.user_folders import state_folder
+from homeport.client.places import state_folder
 
 if TYPE_CHECKING:
     from homeport.cli.connecting import Connector
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from homeport.client.items import Item
     from homeport.client.url import RemoteUrl
 
+KEPT = "what was transferred is kept; the same command goes on from there"
+
 Items = Callable[["Engine"], Iterable["Item"]]
 
 
@@ -32,7 +34,7 @@ def engine_for(connector: Connector, url: RemoteUrl, moving: Moving, notify: Not
     from homeport.client.engine import Engine
     from homeport.client.options import TransferOptions
 
-    options = TransferOptions(jobs=moving.jobs, state_folder=state_folder() / "uploads")
+    options = TransferOptions(jobs=connector.jobs_for(url, moving), state_folder=state_folder() / "uploads")
     origin = f"{url.scheme}://{connector.user_of(url)}@{url.server.partition('://')[2]}"
     return Engine(connector.dialer(url), notify, options, origin=origin)
 
@@ -51,7 +53,7 @@ def transfer(connector: Connector, url: RemoteUrl, moving: Moving, drawing: Draw
         except BaseException as end:
             if not isinstance(end, Exception):
                 stack.close()
-                say("what was transferred is kept; the same command goes on from there")
+                say(KEPT)
             raise
     settle(summary)
 

@@ -17,7 +17,7 @@ from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
 from homeport.cli.listing import in_order
-from homeport.cli.places import join, resolve
+from homeport.cli.remote_paths import join, resolve
 from homeport.cli.shell.commands import ALIASES, COMMANDS
 from homeport.cli.shell.table import Names
 from homeport.cli.shell.words import Word, escaped, unfinished

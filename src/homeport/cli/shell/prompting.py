@@ -10,7 +10,7 @@ from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.patch_stdout import patch_stdout
 
 from homeport.cli.shell.completing import RemoteNames, ShellCompleter
-from homeport.cli.user_folders import state_folder
+from homeport.client.places import state_folder
 
 if TYPE_CHECKING:
     from prompt_toolkit.input import Input

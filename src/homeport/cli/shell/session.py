@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from homeport.cli.places import resolve
+from homeport.cli.remote_paths import resolve
 from homeport.cli.shell.words import Word
 from homeport.cli.terminal import printable, say
 from homeport.client.errors import ClientError, ConnectionFailed, UsageError

@@ -1,0 +1,32 @@
+"""`homeport login`: keep a password, once it was seen to work."""
+
+from __future__ import annotations
+
+import click
+
+from homeport.cli import connection_options as options
+from homeport.cli.terminal import printable, put_json, say
+
+
+@click.command(name="login")
+@click.argument("url")
+@options.connects
+@options.as_json
+def command(url: str, as_json: bool, how: options.How) -> None:
+    """Log in to the server of URL, and keep the password for later commands.
+
+    It goes to this system's keyring; where there is none, into a file that only your account can read.
+    """
+    from homeport.cli.connecting import Connector, secret_store
+    from homeport.client.errors import UsageError
+    from homeport.client.secrets import account_of
+
+    connector = Connector(how)
+    place = connector.remote_of(url)
+    if place.user is None:
+        raise UsageError(f"{url!r} names nobody; write it as ftp://NAME@HOST/")
+    connector.dial(place, fresh=True).close()
+    said = secret_store().keep(account_of(place), connector.password_of(place))
+    say(f"logged in as {printable(place.user)}; {printable(said)}")
+    if as_json:
+        put_json({"event": "summary", "account": account_of(place), "kept": said})
