@@ -168,13 +168,16 @@ def check_fingerprints(running: Running, said: str) -> None:
 
 
 def assert_ended(client: ftplib.FTP_TLS) -> None:
-    """The server says 421, or hangs up, within two commands."""
-    for _ in range(2):
+    """The server says 421, or hangs up, as soon as the session's turn has come."""
+
+    def ended() -> bool:
         try:
             client.voidcmd("NOOP")
         except (ftplib.error_temp, EOFError, OSError):
-            return
-    raise AssertionError("the session goes on")
+            return True
+        return False
+
+    eventually(ended, "the end of the session")
 
 
 def assert_login_refused(running: Running, name: str) -> None:
