@@ -38,6 +38,25 @@ def test_a_configuration_arrives() -> None:
 
 
 @pytest.mark.parametrize(
+    ("public", "client", "announced"),
+    [
+        ("203.0.113.7", "198.51.100.1", "203.0.113.7"),
+        ("203.0.113.7", "192.168.1.5", None),
+        ("203.0.113.7", "127.0.0.1", None),
+        ("203.0.113.7", "fe80::1", None),
+        ("203.0.113.7", "unix", None),
+        ({"192.168.1.0/24": "203.0.113.8", "0.0.0.0/0": "203.0.113.7"}, "192.168.1.5", "203.0.113.8"),
+        ({"192.168.1.0/24": "203.0.113.8", "0.0.0.0/0": "203.0.113.7"}, "10.0.0.1", "203.0.113.7"),
+        (None, "198.51.100.1", None),
+    ],
+)
+def test_a_public_address_is_for_those_who_come_from_outside(
+    public: str | dict[str, str] | None, client: str, announced: str | None
+) -> None:
+    assert ftp_settings(Settings(ftp=Configured(public_address=public))).public_address_for(client) == announced
+
+
+@pytest.mark.parametrize(
     ("tls", "data_tls", "private"),
     [("required", "required", True), ("required", "optional", False), ("optional", "required", False)],
 )

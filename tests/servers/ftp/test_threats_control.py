@@ -6,6 +6,7 @@ import contextlib
 import json
 import socket
 import ssl
+import threading
 import time
 from dataclasses import replace
 
@@ -13,8 +14,11 @@ import pytest
 from tests.servers.ftp.conftest import Serve
 from tests.servers.running import NAME, PASSWORD, SETTINGS, House, RunningServer, Wire
 
+from homeport.core.home import Home
 from homeport.core.login_guard import GuardSettings
+from homeport.core.paths import VirtualPath
 from homeport.core.sessions import SessionLimits
+from homeport.core.transfer import Download
 
 
 def test_f1_an_endless_line_is_refused_and_the_connection_closed(server: RunningServer) -> None:
@@ -235,6 +239,57 @@ def test_f7_abor_in_a_transfer_is_426_and_226(any_server: RunningServer) -> None
             assert wire.reply()[:3] in ("150", "426", "550")
             data.close()
         assert address
+
+
+@pytest.mark.parametrize("line", [b"ABOR\r\n", b"\xff\xf4\xff\xf2ABOR\r\n"])
+@pytest.mark.parametrize("urgent", [0, socket.MSG_OOB])
+def test_f7_abor_is_heard_as_telnet_says_it_and_as_urgent_data(
+    any_server: RunningServer, line: bytes, urgent: int
+) -> None:
+    with any_server.visitor() as wire, wire.data():
+        assert wire.ask("STOR file").startswith("150")
+        wire.socket.send(line, urgent)
+        assert wire.reply().startswith("426")
+        assert wire.reply().startswith("226")
+        assert wire.ask("NOOP").startswith("200")
+
+
+def test_f7_abor_is_heard_over_tls_and_while_the_data_connection_is_awaited(any_server: RunningServer) -> None:
+    with any_server.greeted() as wire:
+        wire.start_tls()
+        wire.log_in()
+        for before in ("EPSV", "EPSV"):
+            assert wire.ask(before).startswith("229")
+            assert wire.ask("STOR file").startswith("150")
+            assert wire.ask("ABOR") == "426 The transfer was stopped."
+            assert wire.reply().startswith("226")
+        data = wire.private_data()
+        with data:
+            assert wire.ask("STOR file").startswith("150")
+            assert wire.ask("ABOR") == "426 The transfer was stopped."  # in the midst of the handshake
+            assert wire.reply().startswith("226")
+
+
+def test_f7_abor_before_the_file_is_open_stops_the_transfer_too(
+    house: House, serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, entered, release = Home.begin_download, threading.Event(), threading.Event()
+
+    def slowly(home: Home, path: VirtualPath, offset: int = 0) -> Download:
+        entered.set()
+        assert release.wait(10)
+        return real(home, path, offset)
+
+    monkeypatch.setattr(Home, "begin_download", slowly)
+    (house.home() / "file").write_text("x")
+    with serve().visitor() as wire, wire.data():
+        wire.send("RETR file")
+        assert entered.wait(10)
+        wire.send("ABOR")
+        time.sleep(0.05)
+        release.set()
+        answers = [wire.reply(), wire.reply()]
+        assert [answer[:3] for answer in answers] in (["426", "226"], ["150", "226"])
 
 
 def test_f8_what_weakens_the_protection_is_refused(serve: Serve) -> None:

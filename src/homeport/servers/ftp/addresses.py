@@ -29,3 +29,25 @@ def peer_ip(found: object) -> Ip | None:
 def family_of(address: Ip) -> socket.AddressFamily:
     """AF_INET or AF_INET6."""
     return socket.AF_INET if address.version == 4 else socket.AF_INET6
+
+
+_NEAR = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            "10.0.0.0/8",
+            "172.16.0.0/12",
+            "192.168.0.0/16",
+            "169.254.0.0/16",
+            "127.0.0.0/8",
+            "fc00::/7",
+            "fe80::/10",
+            "::1",
+        ),
+    )
+)
+
+
+def is_near(address: Ip) -> bool:
+    """Whether it is of a private network, this link or this machine: who is there reaches us by our own address."""
+    return any(address in network for network in _NEAR if network.version == address.version)

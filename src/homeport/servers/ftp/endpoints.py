@@ -86,7 +86,6 @@ def _listen(session: FtpSession) -> PassiveListener:
 def _announced(session: FtpSession) -> str:
     """The address that 227 names. RFC 959 has room for IPv4 alone, which the engine has made sure of."""
     local, peer = _addresses(session)
-    # A private or loopback client reached us by the local address, and may not find its way back from outside.
     public = None if peer.is_loopback else session.front.settings.public_address_for(str(peer))
     return public or str(local)
 

@@ -120,6 +120,8 @@ class FtpServer:
                 await asyncio.wait_for(self._all_gone.wait(), deadline_s)
 
     def _accepted(self, connection: socket.socket, address: Address) -> None:
+        # Telnet's Synch comes as urgent data, and ftplib sends a whole ABOR so: without this its last byte is lost.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
         task = asyncio.get_running_loop().create_task(self._adopt(connection, address))
         self._arriving.add(task)
 

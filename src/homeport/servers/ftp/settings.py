@@ -9,8 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from homeport.config.model import FtpSettings as Configured
 from homeport.config.model import Settings
 from homeport.protocols.ftp.policy import Policy, TlsPolicy
+from homeport.servers.ftp.addresses import is_near, parse_ip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +74,21 @@ class FtpSettings:
         )
 
 
+def _public_address(ftp: Configured) -> Callable[[str], str | None]:
+    """One address for all is for those who come from the open network: a client near us reached us by our own, and
+    may not find its way back from outside. A table means what it says, private networks included.
+    """
+    if not isinstance(ftp.public_address, str):
+        return ftp.public_address_for
+    public = ftp.public_address
+
+    def for_strangers(client: str) -> str | None:
+        address = parse_ip(client)
+        return None if address is None or is_near(address) else public
+
+    return for_strangers
+
+
 def ftp_settings(settings: Settings) -> FtpSettings:
     """The FTP server's part of a configuration."""
     ftp, limits = settings.ftp, settings.limits
@@ -84,7 +101,7 @@ def ftp_settings(settings: Settings) -> FtpSettings:
         data_tls_resumption=ftp.data_tls_resumption,
         require_close_notify=ftp.require_close_notify,
         passive_ports=ftp.passive_port_numbers(),
-        public_address_for=ftp.public_address_for,
+        public_address_for=_public_address(ftp),
         allow_active=ftp.allow_active,
         legacy_charset=ftp.legacy_charset,
         charset_for=ftp.charset_for,
