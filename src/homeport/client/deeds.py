@@ -6,14 +6,17 @@ import os
 from collections.abc import Callable
 from functools import partial
 from io import FileIO
+from itertools import islice
 
 from homeport.client.digesting import HASHERS, best_algorithm, feed
 from homeport.client.download import download
-from homeport.client.errors import ClientError, Incompatible, LocalFailed, RemoteNotFound, ServerRefused
+from homeport.client.errors import ClientError, Incompatible, LocalFailed, RemoteNotFound, SafetyRefused, ServerRefused
 from homeport.client.items import Deed, Side
 from homeport.client.remote import Remote
 from homeport.client.task import Outcome, Task
 from homeport.client.upload import upload
+
+MAX_LISTING = 2_000_000  # entries of one folder
 
 
 def perform(task: Task) -> Outcome:
@@ -76,6 +79,15 @@ def _compare(task: Task) -> Outcome:
     return Outcome(already_complete=theirs.value == hasher.hexdigest(), verified=algorithm)
 
 
+def _list(task: Task) -> Outcome:
+    entries = task.remote.list(task.item.remote)
+    listing = tuple(islice(entries, MAX_LISTING + 1))
+    if len(listing) > MAX_LISTING:
+        task.remote.close()
+        raise SafetyRefused(f"{task.item.remote} has more than {MAX_LISTING} entries; that is no folder to copy")
+    return Outcome(listing=listing)
+
+
 def _gone(remove: Callable[[], None]) -> Outcome:
     try:
         remove()
@@ -101,4 +113,5 @@ _DEEDS: dict[Deed, Callable[[Task], Outcome]] = {
     Deed.REMOVE_FILE: _remove_file,
     Deed.REMOVE_FOLDER: _remove_folder,
     Deed.COMPARE: _compare,
+    Deed.LIST: _list,
 }

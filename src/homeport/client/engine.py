@@ -64,10 +64,22 @@ class Engine:
     def run_phases(self, phases: Iterable[Phase], heard: Heard | None = None) -> Summary:
         """Do one phase after the other, as one job with one summary."""
         job = Job(self.options.retry, self.notify, self._around, heard)
+        self.notify(JobStarted(self.options.jobs))
+        self._run_job(job, phases)
+        summary = job.summary()
+        self.notify(JobDone(summary))
+        return summary
+
+    def inquire(self, items: Iterable[Item], heard: Heard) -> Summary:
+        """Do items that move no file, listings for instance, without a word but of trouble."""
+        job = Job(self.options.retry, self._notify_trouble, self._around, heard)
+        self._run_job(job, [Phase(items)])
+        return job.summary()
+
+    def _run_job(self, job: Job, phases: Iterable[Phase]) -> None:
         self._job = job
         if self._stopping.is_set():
             job.stop()
-        self.notify(JobStarted(self.options.jobs))
         try:
             for phase in phases:
                 self._run_phase(job, phase)
@@ -75,9 +87,6 @@ class Engine:
             job.end(failure)
         finally:
             self._job = None
-        summary = job.summary()
-        self.notify(JobDone(summary))
-        return summary
 
     def attempt(self, act: Callable[[Remote], T]) -> T:
         """Do something with a connection, again and again as far as the retry policy allows. Raises what it raises."""
@@ -110,6 +119,10 @@ class Engine:
         """Say something on the engine's behalf, in turn with what its threads say."""
         with self._notify_lock:
             self._listener(event)
+
+    def _notify_trouble(self, event: Event) -> None:
+        if isinstance(event, Retrying | Notice):
+            self.notify(event)
 
     @contextmanager
     def borrow(self) -> Iterator[Remote]:

@@ -21,6 +21,7 @@ came: whoever shows them escapes them.
     ├── IntegrityMismatch      the bytes are not those that were sent; the target is untouched
     ├── ProtocolViolation      the server talks nonsense, too much, or tries to trick us
     ├── LocalFailed            this machine's disk or file
+    ├── Stopped                somebody asked for it; what was won is kept
     └── SafetyRefused          a rule that protects files: empty source, too many deletions, unsafe name
 """
 
@@ -120,6 +121,10 @@ class ProtocolViolation(ClientError):
 
 class LocalFailed(ClientError):
     """This machine's disk, permissions or file."""
+
+
+class Stopped(ClientError):
+    """Ended because somebody asked for it."""
 
 
 class SafetyRefused(ClientError):

@@ -22,6 +22,7 @@ class Deed(enum.Enum):
     REMOVE_FILE = "remove file"
     REMOVE_FOLDER = "remove folder"
     COMPARE = "compare"
+    LIST = "list"
 
 
 class Side(enum.Enum):

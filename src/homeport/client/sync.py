@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import enum
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
 from homeport.client.engine import Engine
-from homeport.client.errors import RemoteNotFound
+from homeport.client.errors import ServerRefused, Stopped
 from homeport.client.events import Scanned, Summary
 from homeport.client.items import Deed, Item, Known, Phase, Side
 from homeport.client.local_names import safe_descendant
-from homeport.client.remote import Kind, Remote, RemoteEntry
+from homeport.client.remote import Abilities, Kind, Remote, RemoteEntry
 from homeport.client.sync_plan import Act, Plan, Step, SyncRules, counterparts, fold_case, make_plan
 from homeport.client.task import Outcome
-from homeport.client.tree import Node, Segments, Tree, folds_names, join_remote, scan_local, scan_remote
+from homeport.client.tree import Heard, Node, RemoteScan, Segments, Tree, folds_names, join_remote, scan_local
 
 _UNSURE_OF_SECONDS_S = 60.0  # listings without MLSD tell minutes
 
@@ -59,7 +60,7 @@ class Sync:
         self._options = options or SyncOptions()
         self._here = Tree()
         self._there = Tree()
-        self._makes_root = False
+        self._missing: list[str] = []
 
     # --- planning ---
 
@@ -68,40 +69,67 @@ class Sync:
 
         Raises SafetyRefused, LocalFailed, and what the server's refusal of the source means.
         """
-        rules = self._engine.attempt(self._scan)
+        rules = self._rules(self._engine.attempt(lambda remote: remote.abilities))
+        self._missing = []
+        if self._direction is Direction.UP:
+            self._here = scan_local(self._local, heard=self._heard)
+            self._there = self._remote_target()
+        else:
+            self._there = self._scan_remote(self._heard)
+            self._here = self._local_target()
         source, target = self._sides()
-        self._say_scanned(source, finished=True)
+        self._engine.notify(Scanned(source.files, source.bytes, finished=True))
         digests = self._compare(source, target, rules) if self._options.checksum else None
         return make_plan(source, target, rules, digests)
 
     def _sides(self) -> tuple[Tree, Tree]:
         return (self._here, self._there) if self._direction is Direction.UP else (self._there, self._here)
 
-    def _scan(self, remote: Remote) -> SyncRules:
-        self._makes_root = False
-        if self._direction is Direction.UP:
-            self._here = scan_local(self._local, heard=self._heard)
-            self._there = self._remote_target(remote)
-        else:
-            self._there = scan_remote(remote, self._remote, heard=self._heard)
-            self._here = self._local_target()
-        return self._rules(remote)
+    def _scan_remote(self, heard: Heard = lambda _files, _bytes: None) -> Tree:
+        scan = RemoteScan(self._remote, heard=heard)
+        while folders := scan.take_open():
+            by_path = {join_remote(self._remote, folder): folder for folder in folders}
+            items = [Item(deed=Deed.LIST, name=path, local=Path(), remote=path) for path in by_path]
+            summary = self._engine.inquire(items, partial(_put_in, scan, by_path))
+            self._raise_if_cut_short(summary)
+            for failure in summary.failures:
+                scan.refused(by_path[failure.item.remote], failure.error)
+        return scan.tree
 
-    def _remote_target(self, remote: Remote) -> Tree:
+    def _raise_if_cut_short(self, summary: Summary) -> None:
+        if summary.error is not None:
+            raise summary.error
+        if summary.stopped:
+            raise Stopped("stopped; nothing was changed")
+
+    def _remote_target(self) -> Tree:
         try:
-            return scan_remote(remote, self._remote)
-        except RemoteNotFound:
-            self._makes_root = True
+            tree = self._scan_remote()
+        except ServerRefused as refused:
+            self._missing = self._engine.attempt(self._missing_folders)
+            if not self._missing:
+                raise refused from None
             return Tree()
+        if not tree.nodes and not tree.problems:  # some servers list what is not there as an empty folder
+            self._missing = self._engine.attempt(self._missing_folders)
+        return tree
+
+    def _missing_folders(self, remote: Remote) -> list[str]:
+        """The target and the folders above it that are not there yet, topmost first."""
+        missing: list[str] = []
+        path = self._remote.rstrip("/")
+        while path and not _is_there(remote, path):
+            missing.insert(0, path)
+            path = path.rpartition("/")[0]
+        return missing
 
     def _local_target(self) -> Tree:
         if not os.path.lexists(self._local):
-            self._makes_root = True
+            self._missing = [self._remote]  # one step, with all folders above it
             return Tree()
         return scan_local(self._local)
 
-    def _rules(self, remote: Remote) -> SyncRules:
-        abilities = remote.abilities
+    def _rules(self, abilities: Abilities) -> SyncRules:
         rules = SyncRules(
             delete=self._options.delete,
             max_delete=self._options.max_delete,
@@ -114,9 +142,6 @@ class Sync:
 
     def _heard(self, files: int, size: int) -> None:
         self._engine.notify(Scanned(files, size, finished=False))
-
-    def _say_scanned(self, source: Tree, *, finished: bool) -> None:
-        self._engine.notify(Scanned(source.files, source.bytes, finished))
 
     def _compare(self, source: Tree, target: Tree, rules: SyncRules) -> dict[Segments, bool]:
         same: dict[Segments, bool] = {}
@@ -131,11 +156,10 @@ class Sync:
         def heard(item: Item, outcome: Outcome) -> None:
             same[by_item[item.local, item.remote]] = outcome.already_complete
 
-        verdict = self._engine.run(items, heard)
-        if verdict.error is not None:
-            raise verdict.error
-        if verdict.failures:
-            raise verdict.failures[0].error
+        summary = self._engine.inquire(items, heard)
+        self._raise_if_cut_short(summary)
+        if summary.failures:
+            raise summary.failures[0].error
         return same
 
     # --- carrying out ---
@@ -146,8 +170,8 @@ class Sync:
 
     def phases(self, plan: Plan) -> Iterator[Phase]:
         """The plan as the engine is given it: one item a step, in phases that may not overlap."""
-        if self._makes_root and plan.steps:
-            yield Phase([self._item(Deed.MAKE_FOLDER, (), (), side=self._target_side)])
+        for path in self._missing if plan.steps else ():
+            yield Phase([replace(self._item(Deed.MAKE_FOLDER, (), (), side=self._target_side), name=path, remote=path)])
         yield from self._removal_phases(plan.clear)
         for _, steps in groupby(plan.folders, key=lambda step: len(step.target)):
             yield self._phase(steps)
@@ -204,6 +228,17 @@ _DEEDS = {
     Act.REMOVE_FILE: Deed.REMOVE_FILE,
     Act.REMOVE_FOLDER: Deed.REMOVE_FOLDER,
 }
+
+
+def _put_in(scan: RemoteScan, by_path: Mapping[str, Segments], item: Item, outcome: Outcome) -> None:
+    scan.listed(by_path[item.remote], outcome.listing)
+
+
+def _is_there(remote: Remote, path: str) -> bool:
+    try:
+        return remote.stat(path).is_directory
+    except ServerRefused:
+        return False
 
 
 def _level(step: Step) -> int:

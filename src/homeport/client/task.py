@@ -12,7 +12,7 @@ from homeport.client.errors import ClientError
 from homeport.client.events import FileStarted, Notice, Notify, Progress, Restarted
 from homeport.client.items import Item
 from homeport.client.options import TransferOptions
-from homeport.client.remote import Remote
+from homeport.client.remote import Remote, RemoteEntry
 from homeport.client.upload_state import UploadStates
 
 BLOCK_BYTES = 256 * 1024
@@ -20,11 +20,12 @@ BLOCK_BYTES = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """See `events.FileDone`."""
+    """See `events.FileDone`; `listing` is what a folder holds that was to be listed."""
 
     size: int = 0
     already_complete: bool = False
     verified: str | None = None
+    listing: tuple[RemoteEntry, ...] = ()
 
 
 class Track:

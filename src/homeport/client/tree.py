@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from homeport.client.errors import ConnectionFailed, LocalFailed, ProtocolViolation, SafetyRefused, ServerRefused
+from homeport.client.errors import ClientError, LocalFailed, ProtocolViolation, SafetyRefused
 from homeport.client.local_names import safe_child
 from homeport.client.partial import is_part_name
-from homeport.client.remote import Kind, Remote, RemoteEntry
+from homeport.client.remote import Kind, RemoteEntry
 
 Segments = tuple[str, ...]
 
@@ -144,29 +145,37 @@ def _local_node(tree: Tree, folder: Segments, entry: os.DirEntry[str]) -> Node |
     return Node(segments, Kind.LINK if stat.S_ISLNK(found.st_mode) else Kind.OTHER)
 
 
-def scan_remote(
-    remote: Remote, root: str, *, bounds: Bounds | None = None, heard: Heard = lambda _files, _bytes: None
-) -> Tree:
-    """The tree below the folder `root` of the server. Raises what listing `root` raises, SafetyRefused over the bounds.
+class RemoteScan(_Scan):
+    """A scan of the tree below the server's folder `root`, listing by listing, in whatever order they come.
 
-    Names that could not be files here are problems, not nodes.
+    Names that could not be files here are problems, not nodes. Used by several threads.
     """
-    scan = _Scan(bounds or Bounds(), heard)
-    open_folders: list[Segments] = [()]
-    while open_folders:
-        folder = open_folders.pop()
-        entries = remote.list(join_remote(root, folder))
-        try:
+
+    def __init__(self, root: str, *, bounds: Bounds | None = None, heard: Heard = lambda _files, _bytes: None) -> None:
+        super().__init__(bounds or Bounds(), heard)
+        self.root = root
+        self._open: list[Segments] = [()]
+        self._lock = threading.Lock()
+
+    def take_open(self) -> list[Segments]:
+        """The folders that are to be listed next; none when the tree is whole."""
+        taken, self._open = self._open, []
+        return taken
+
+    def listed(self, folder: Segments, entries: Iterable[RemoteEntry]) -> None:
+        """What is in `folder`. Raises SafetyRefused over the bounds, ProtocolViolation for a name that comes twice."""
+        with self._lock:
             for entry in entries:
-                node = _remote_node(scan.tree, folder, entry)
-                if node is not None and scan.take(node):
-                    open_folders.append(node.segments)
-        except ServerRefused as refused:
-            if not folder or isinstance(refused, ConnectionFailed):
-                raise
-            scan.tree.cannot_read(folder, str(refused))
-        scan.folder_done()
-    return scan.tree
+                node = _remote_node(self.tree, folder, entry)
+                if node is not None and self.take(node):
+                    self._open.append(node.segments)
+            self.folder_done()
+
+    def refused(self, folder: Segments, error: ClientError) -> None:
+        """`folder` could not be listed. Raises `error` when it is the root, or when the tree is too large."""
+        if not folder or isinstance(error, SafetyRefused):
+            raise error
+        self.tree.cannot_read(folder, str(error))
 
 
 def _remote_node(tree: Tree, folder: Segments, entry: RemoteEntry) -> Node | None:

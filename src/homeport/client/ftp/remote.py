@@ -27,6 +27,8 @@ from homeport.protocols.ftp.reply_reader import ReplyError, ServerReply
 MAX_LISTING_LINE_BYTES = 16 * 1024
 _BLOCK_BYTES = 64 * 1024
 _NOT_AS_EXPECTED = 551
+_BAD_ARGUMENT = (500, 501, 504, 550, 553)
+_MILLISECOND_US = 1000
 # Below this, to send the file costs less than to ask whether there is room.
 _ALLOCATED_FROM_BYTES = 1024 * 1024
 
@@ -50,6 +52,7 @@ class FtpRemote:
         self._control = control
         self._data: Data | None = None
         self._passive = Passive(control)
+        self._sends_fractions = True
         self._hash_algorithm = _hash_in_use(control.features.get("HASH", ""))
         self.abilities = _abilities(control)
 
@@ -113,23 +116,35 @@ class FtpRemote:
     def set_mtime(self, path: str, mtime: float, *, told: Told | None = None) -> None:
         if not self.abilities.set_mtime:
             raise Incompatible("the server cannot set times (no MFMT)")
-        moment = datetime.fromtimestamp(mtime, UTC)
-        stamp = moment.strftime("%Y%m%d%H%M%S") + (f".{moment.microsecond // 1000:03d}" if moment.microsecond else "")
+        if told is not None:
+            self._ask_mtime(path, mtime, told, self._sends_fractions)
+            return
+        heard: list[ClientError | None] = []
+        self._ask_mtime(path, mtime, heard.append, self._sends_fractions)
+        self.settle()
+        if heard[0] is not None:
+            raise heard[0]
+
+    def _ask_mtime(self, path: str, mtime: float, told: Told, with_fraction: bool) -> None:
         doing = f"set the time of {path}"
-        asked = self._control.send("MFMT", f"{stamp} {path}", then=None if told is None else self._telling(told, doing))
-        if told is None:
-            self._control.accept(self._control.answer(asked), doing)
+        moment = datetime.fromtimestamp(mtime, UTC)
+        with_fraction = with_fraction and moment.microsecond >= _MILLISECOND_US
+        stamp = moment.strftime("%Y%m%d%H%M%S")
+        if with_fraction:
+            stamp += f".{moment.microsecond // _MILLISECOND_US:03d}"
 
-    def _telling(self, told: Told, doing: str) -> Callable[[ServerReply | None], None]:
         def then(reply: ServerReply | None) -> None:
-            failure: ClientError | None = None
             if reply is None:
-                failure = ConnectionFailed(f"cannot {doing}: the connection was lost")
-            elif not reply.is_success:
-                failure = refusal(reply.code, self._control.text(reply), doing)
-            told(failure)
+                told(ConnectionFailed(f"cannot {doing}: the connection was lost"))
+            elif reply.is_success:
+                told(None)
+            elif with_fraction and reply.code in _BAD_ARGUMENT:
+                self._sends_fractions = False  # RFC 3659 section 2.3 has them, but not every server
+                self._ask_mtime(path, mtime, told, with_fraction=False)
+            else:
+                told(refusal(reply.code, self._control.text(reply), doing))
 
-        return then
+        self._control.send("MFMT", f"{stamp} {path}", then=then)
 
     def settle(self) -> None:
         self._control.settle()
