@@ -125,3 +125,20 @@ def test_filing_what_was_cleared_is_nothing() -> None:
     loop, all_of_them = deadlines()
     all_of_them.file(all_of_them.new(lambda: None))
     assert loop.armed == 0
+
+
+def test_a_discarded_one_is_forgotten_and_leaves_no_heap_behind() -> None:
+    loop, all_of_them = deadlines()
+    came: list[float] = []
+    kept = all_of_them.new(lambda: came.append(loop.now))
+    kept.set(50)
+    for _ in range(1000):
+        short = all_of_them.new(lambda: came.append(-1))
+        short.set(30)
+        short.discard()
+        short.discard()
+    assert len(all_of_them._heap) < 200
+    never_set = all_of_them.new(lambda: came.append(-1))
+    never_set.discard()
+    loop.move_to(300)
+    assert came == [150]

@@ -11,6 +11,12 @@ import heapq
 import itertools
 from collections.abc import Callable
 
+_FEW = 64  # entries that nobody waits for; below that, cleaning up is not worth it
+
+
+def _nothing() -> None:
+    """What a discarded deadline does."""
+
 
 class Deadline:
     """One thing that must happen in time, or `expired` is called once. Made by `Deadlines.new`."""
@@ -33,6 +39,14 @@ class Deadline:
     def clear(self) -> None:
         """It does not come until it is set again."""
         self.at = None
+
+    def discard(self) -> None:
+        """It never comes again, and nothing keeps `expired` alive any more."""
+        self.at = None
+        self.expired = _nothing
+        if self._filed_for is not None:
+            self._filed_for = None
+            self._all.forget_one()
 
     def look(self, now: float) -> None:
         """The heap's question at a time it was filed for: call `expired`, or be filed again."""
@@ -61,6 +75,7 @@ class Deadlines:
         self._numbers = itertools.count()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
+        self._dead = 0  # entries of deadlines that were discarded
 
     def new(self, expired: Callable[[], None]) -> Deadline:
         """A deadline that is not set yet."""
@@ -74,6 +89,15 @@ class Deadlines:
         heapq.heappush(self._heap, (at, next(self._numbers), deadline))
         if self._timer is None or at < self._timer_at:
             self._arm(at)
+
+    def forget_one(self) -> None:
+        """One entry more is dead. For Deadline alone."""
+        self._dead += 1
+        # A hundred thousand short transfers must not leave as many entries behind until their time comes.
+        if self._dead > _FEW and self._dead > len(self._heap) // 2:
+            self._heap = [entry for entry in self._heap if entry[2].is_filed_for(entry[0])]
+            heapq.heapify(self._heap)
+            self._dead = 0
 
     def close(self) -> None:
         """Nothing comes any more."""

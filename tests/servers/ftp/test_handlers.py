@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import pytest
+
 from homeport.protocols.ftp.answers import ANSWERS
 from homeport.protocols.ftp.commands import COMMANDS, Command
+from homeport.protocols.ftp.events import Request
+from homeport.servers.ftp.arguments import text_of
 from homeport.servers.ftp.handlers import HANDLERS
 
 ENGINES_OWN = {"AUTH", "PASS", "REIN", "QUIT", "ABOR"}  # they become events of their own
@@ -12,6 +16,11 @@ def rows() -> list[Command]:
     for row in COMMANDS.values():
         found += (row.subcommands or {}).values()
     return found
+
+
+def test_an_argument_of_the_wrong_type_is_a_mistake_in_the_table() -> None:
+    with pytest.raises(TypeError, match=r"^SIZE has 5 for an argument, no str$"):
+        text_of(Request(COMMANDS["SIZE"], 5))
 
 
 def test_every_row_that_the_engine_does_not_answer_has_a_handler() -> None:

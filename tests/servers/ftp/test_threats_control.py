@@ -360,6 +360,17 @@ def test_a_client_that_vanishes_in_any_state_leaves_nothing(any_server: RunningS
         assert wire.reply() == ""
 
 
+def test_a_private_control_connection_ends_cleanly_from_both_sides(any_server: RunningServer) -> None:
+    with any_server.greeted() as wire:
+        control = wire.start_tls()
+        control.unwrap()  # waits for the server's own close_notify
+    with any_server.greeted() as wire:
+        control = wire.start_tls()
+        setattr(control, "suppress_ragged_eofs", False)  # noqa: B010 - typeshed does not know it
+        assert wire.ask("QUIT").startswith("221")
+        assert control.recv(10) == b""
+
+
 def test_a_half_spoken_goodbye_is_heard(any_server: RunningServer) -> None:
     with any_server.visitor() as wire:
         wire.send("NOOP", "QUIT")

@@ -13,6 +13,8 @@ from tests.servers.ftp.conftest import Serve
 from tests.servers.running import SETTINGS, House, RunningServer, Wire
 
 from homeport.core.account_fields import AccountLimits
+from homeport.core.home import Home
+from homeport.core.paths import VirtualPath
 from homeport.core.rights import Rights
 
 SIZES = (0, 1, 4096, 70_000, 3_000_000)
@@ -141,6 +143,31 @@ def test_unique_names(server: RunningServer, house: House) -> None:
         assert names[0] == "upload"
         assert names[2] == "file"
         assert {path.name for path in house.home().iterdir()} == set(names)
+
+
+@pytest.mark.parametrize("times", [1, 100])
+def test_a_unique_name_that_somebody_takes_meanwhile_is_not_taken(
+    server: RunningServer, house: House, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    real = Home.unique_name
+    taken: list[VirtualPath] = []
+
+    def beaten(home: Home, path: VirtualPath) -> VirtualPath:
+        found = real(home, path)
+        if len(taken) < times:
+            taken.append(found)
+            (house.home() / found.name).write_text("somebody else's")
+        return found
+
+    monkeypatch.setattr(Home, "unique_name", beaten)
+    with server.visitor() as wire:
+        answer = put(wire, "STOU file", b"mine")
+        if times == 1:
+            assert answer.startswith("226 Stored 4 bytes")
+        else:
+            assert answer.startswith("550 ")
+            assert answer.endswith(": exists already.")
+    assert all((house.home() / path.name).read_text() == "somebody else's" for path in taken)
 
 
 def test_announced_sizes_and_digests_are_kept_to(server: RunningServer, house: House) -> None:

@@ -116,8 +116,8 @@ class ControlConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """See asyncio.Protocol."""
         self._lost = self._hung_up = True
-        self._life.clear()
-        self._stall.clear()
+        self._life.discard()
+        self._stall.discard()
         self._engine.receive_eof()
         self.session.drop_endpoint()
         if self.session.transfer is not None:

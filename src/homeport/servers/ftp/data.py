@@ -181,7 +181,7 @@ class Farewells:
 
         def finish() -> None:
             self._waiting.discard(finish)
-            deadline.clear()
+            deadline.discard()
             loop.remove_reader(connection.fd)
             connection.close()
 

@@ -88,7 +88,7 @@ class PassiveListener:
 
     def close(self) -> None:
         """Listen no more; the port is free again. Works twice."""
-        self._unused.clear()
+        self._unused.discard()
         listening, self._listening = self._listening, None
         if listening is not None:
             listening.close()
