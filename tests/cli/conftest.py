@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from tests.cli.fake_server import FakeServer
 
 from homeport.cli.main import cli
+from homeport.client import dial
 from homeport.core import accounts
 from homeport.core.passwords import HashCost
 
@@ -32,6 +34,14 @@ class Done:
 Run = Callable[..., Done]
 
 
+def invoke(*words: str, stdin: str | None = None) -> Done:
+    """Runs a command line in this process; an unexpected error is the test's."""
+    result = CliRunner().invoke(cli, list(words), input=stdin)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return Done(result.exit_code, result.stdout, result.stderr)
+
+
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
     return tmp_path / "instance"
@@ -43,10 +53,24 @@ def run(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setattr(accounts, "HashCost", lambda: CHEAP)
     monkeypatch.setenv("HOMEPORT_DIR", str(directory))
 
-    def call(*words: str, stdin: str | None = None) -> Done:
-        result = CliRunner().invoke(cli, list(words), input=stdin)
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return Done(result.exit_code, result.stdout, result.stderr)
+    return invoke
 
-    return call
+
+@pytest.fixture
+def server() -> FakeServer:
+    """The server that every connection of the client's verbs leads to."""
+    return FakeServer()
+
+
+@pytest.fixture
+def client(server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a client's command line in this process and in `tmp_path`, against `server`, with the right password."""
+    monkeypatch.setattr(dial, "open_remote", server.open_remote)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("HOMEPORT_PASSWORD", "right")
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+
+    return invoke

@@ -49,7 +49,8 @@ def command(urls: tuple[str, ...], how: options.How) -> None:
 def pour(remote: Remote, path: str) -> None:
     """A file's bytes to standard output. Raises IntegrityMismatch when the server's digest says otherwise."""
     sink: Sink = TerminalSink() if sys.stdout.isatty() else PipeSink()
-    reader = remote.open_reader(path)
+    wanted = "SHA-256" if "SHA-256" in remote.abilities.digests else None
+    reader = remote.open_reader(path, digest=wanted)
     digest = hashlib.sha256()
     try:
         with memoryview(bytearray(_BLOCK_BYTES)) as buffer:

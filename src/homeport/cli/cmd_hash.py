@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import zlib
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from homeport.client.remote import Digest, Remote
 
 BEST_FIRST = ("SHA-256", "SHA-512", "SHA-1", "MD5", "CRC32")
-_BLOCK_BYTES = 1024 * 1024
 
 
 @click.command(name="hash")
@@ -60,19 +58,16 @@ def digest_of(remote: Remote, path: str, algorithm: str | None) -> Digest:
 
 def local_digest(file: Path, algorithm: str) -> str:
     """The digest of a file on this machine, in lower-case hex. Raises LocalFailed."""
+    from homeport.client.digesting import HASHERS, feed
     from homeport.client.errors import LocalFailed
 
+    hasher = HASHERS[algorithm]()
     try:
-        with file.open("rb") as opened:
-            if algorithm == "CRC32":
-                value = 0
-                while block := opened.read(_BLOCK_BYTES):
-                    value = zlib.crc32(block, value)
-                return f"{value:08x}"
-            name = algorithm.lower().replace("-", "")
-            return hashlib.file_digest(opened, name).hexdigest()
+        with file.open("rb", buffering=0) as opened:
+            feed(hasher, opened, os.fstat(opened.fileno()).st_size)
     except OSError as failure:
         raise LocalFailed(f"{file} cannot be read: {failure.strerror}") from failure
+    return hasher.hexdigest()
 
 
 def compare(file: Path, local: str, digest: Digest, *, quiet: bool) -> None:

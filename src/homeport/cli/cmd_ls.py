@@ -60,7 +60,7 @@ def show(remote: Remote, path: str, style: Style, *, literal: bool = False) -> i
     count = sum(_put(parent_of(path), entries, style) for path, entries in _by_folder(files))
     for folder, entry in matches:
         if entry.is_directory:
-            count += _tree(remote, folder, style, titled=True)
+            count += _tree(remote, folder, style, titled=True, is_first=count == 0)
     return count
 
 
@@ -75,7 +75,7 @@ def _by_folder(files: list[Found]) -> Iterator[tuple[str, list[RemoteEntry]]]:
         yield matches[0][0], [entry for _, entry in matches]
 
 
-def _tree(remote: Remote, folder: str, style: Style, *, titled: bool) -> int:
+def _tree(remote: Remote, folder: str, style: Style, *, titled: bool, is_first: bool = True) -> int:
     """A folder, and those below it when asked for; without recursion of the program's own."""
     from homeport.cli.listing import bounded, in_order
     from homeport.cli.remote_paths import join
@@ -85,7 +85,8 @@ def _tree(remote: Remote, folder: str, style: Style, *, titled: bool) -> int:
         here = waiting.pop()
         entries = in_order(bounded(remote, here))
         if titled and not style.as_json:
-            put(("" if count == 0 and here == folder else "\n") + printable(here) + ":")
+            put(("" if is_first else "\n") + printable(here) + ":")
+            is_first = False
         count += _put(here, entries, style)
         if style.recursive and here.count("/") < MAX_DEPTH:
             waiting += [join(here, entry.name) for entry in reversed(entries) if entry.is_directory]
