@@ -94,7 +94,7 @@ ACCEPTED: list[tuple[Shape, str, Parsed]] = [
 
 @pytest.mark.parametrize(("shape", "text", "value"), ACCEPTED)
 def test_accepted(shape: Shape, text: str, value: Parsed) -> None:
-    assert parse(shape, text, "X") == value
+    assert parse(PARSERS[shape], text, "X") == value
 
 
 A_NUMBER = "a whole number from 0 to 9223372036854775807 is wanted"
@@ -159,7 +159,7 @@ REFUSED = [
 @pytest.mark.parametrize(("shape", "text", "why"), REFUSED)
 def test_refused(shape: Shape, text: str, why: str) -> None:
     with pytest.raises(Refusal) as caught:
-        parse(shape, text, "THE SYNTAX")
+        parse(PARSERS[shape], text, "THE SYNTAX")
     assert str(caught.value) == f"501 Syntax: THE SYNTAX ({why})."
 
 
@@ -174,14 +174,14 @@ def test_refused(shape: Shape, text: str, why: str) -> None:
 )
 def test_refused_with_another_code(shape: Shape, text: str, reply: str) -> None:
     with pytest.raises(Refusal) as caught:
-        parse(shape, text, "X")
+        parse(PARSERS[shape], text, "X")
     assert str(caught.value) == reply
 
 
 @given(st.sampled_from(Shape), st.text(max_size=60))
 def test_a_parser_refuses_and_never_raises_otherwise(shape: Shape, text: str) -> None:
     try:
-        value = parse(shape, text, "X")
+        value = parse(PARSERS[shape], text, "X")
     except Refusal as refused:
         code = refused.reply.code
     else:

@@ -6,7 +6,7 @@ import pytest
 
 from homeport.protocols.ftp.commands import COMMANDS, OPTS_COMMANDS, SITE_COMMANDS, find, find_subcommand
 from homeport.protocols.ftp.refused import REFUSED
-from homeport.protocols.ftp.settings import Settings
+from homeport.protocols.ftp.settings import PENDING, Settings
 
 CARRIED_OUT = """USER PASS ACCT QUIT REIN PORT PASV EPRT EPSV TYPE MODE STRU RETR STOR STOU APPE ALLO REST ABOR RNFR
     RNTO DELE CWD CDUP PWD MKD RMD XCWD XCUP XPWD XMKD XRMD LIST NLST STAT SYST HELP NOOP SITE FEAT OPTS SIZE MDTM MLST
@@ -69,4 +69,4 @@ def test_unknown() -> None:
 
 def test_remembered_values_have_a_place() -> None:
     for row in (*COMMANDS.values(), *SITE_COMMANDS.values()):
-        assert not row.remembers or hasattr(Settings(), row.remembers)
+        assert not row.remembers or hasattr(Settings(), PENDING[row.remembers][0])

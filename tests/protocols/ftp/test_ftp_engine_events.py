@@ -346,6 +346,7 @@ def test_overlong_lines_end_the_connection() -> None:
     driver.engine.terminate("too late")
     driver.engine.greet("too late")
     driver.engine.login_accepted()
+    driver.engine.login_refused(530, "too late")
     assert driver.engine.take_output() == b""
 
 

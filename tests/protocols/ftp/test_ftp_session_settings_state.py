@@ -38,12 +38,15 @@ def test_every_work_can_be_left_and_closed() -> None:
 def test_pending_values_have_fields_and_are_forgotten() -> None:
     assert set(PENDING) == set(Pending)
     settings = Settings()
-    for name, nothing in PENDING.values():
+    for flag, (name, nothing) in PENDING.items():
         assert getattr(settings, name) == nothing
-        setattr(settings, name, 5)
-    settings.forget(~LASTING)
+        settings.keep(flag, 5)
+    settings.forget((~LASTING).value)
     left = {name for name, nothing in PENDING.values() if getattr(settings, name) != nothing}
     assert left == {"expectation", "allocation"}
+    assert settings.pending == LASTING.value
+    settings.forget(LASTING.value)
+    assert settings == Settings()
 
 
 def test_a_reset_leaves_nothing_but_tls() -> None:

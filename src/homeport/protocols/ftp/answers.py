@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from homeport.protocols.ftp.arguments import ExtendedPassive
@@ -17,12 +18,14 @@ from homeport.protocols.ftp.features import feat_reply, help_reply, site_help_re
 from homeport.protocols.ftp.ranges import ByteRange
 from homeport.protocols.ftp.replies import Refusal, Reply
 from homeport.protocols.ftp.session import Session
-from homeport.protocols.ftp.settings import Expectation, Protection, Representation, TransferMode
+from homeport.protocols.ftp.settings import Expectation, Pending, Protection, Representation, TransferMode
 
 _HOST = re.compile(r"[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\]", re.ASCII)
 
 
+@lru_cache(maxsize=128)
 def _ok(code: int, text: str) -> Reply:
+    """Most are always the same, and looking one up takes a tenth of making it."""
     return Reply(code, (text,))
 
 
@@ -102,7 +105,7 @@ def _refuse_in_ascii(session: Session, verb: str) -> None:
 def _rest(session: Session, offset: int) -> Reply:
     if offset:
         _refuse_in_ascii(session, "REST")
-    session.settings.restart_offset = offset
+    session.settings.keep(Pending.RESTART, offset)
     return _ok(350, f"The next transfer begins at byte {offset}.")
 
 
@@ -110,7 +113,7 @@ def _rang(session: Session, wanted: ByteRange | None) -> Reply:
     if wanted is None:
         return _ok(350, "The next transfer is whole.")
     _refuse_in_ascii(session, "RANG")
-    session.settings.byte_range = wanted
+    session.settings.keep(Pending.RANGE, wanted)
     return _ok(350, f"The next RETR or HASH takes the bytes {wanted.first} to {wanted.last}.")
 
 
@@ -193,7 +196,7 @@ def _opts_mode(session: Session, text: str) -> Reply:
 
 
 def _site_expect(session: Session, expected: Expectation) -> Reply:
-    session.settings.expectation = expected
+    session.settings.keep(Pending.EXPECTATION, expected)
     return _ok(200, f"The next upload must have {expected.size} bytes and this SHA-256.")
 
 

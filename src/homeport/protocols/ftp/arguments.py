@@ -136,14 +136,27 @@ NAMING = frozenset(
 )  # shapes that hold file names, in which aliases are resolved (`names.py`)
 
 
-def parse(shape: Shape, text: str, syntax: str) -> Parsed:
-    """The argument's value. `syntax` is the command's own line of help. Raises Refusal (501, or what the RFC says)."""
+Parser = Callable[[str], Parsed]
+
+
+def parse(parser: Parser, text: str, syntax: str) -> Parsed:
+    """The argument's value. `parser`: that of the command's shape, `syntax`: its own line of help.
+
+    Raises Refusal (501, or what the RFC says).
+    """
     try:
-        return PARSERS[shape](text)
+        return parser(text)
     except UnknownFamily:
         raise Refusal(522, "Network protocol not supported, use (1,2)") from None
     except ValueError as error:
         raise Refusal(501, f"Syntax: {syntax} ({error}).") from None
+
+
+def _anything(text: str) -> str:
+    return text
+
+
+_MISSING = "an argument is missing"
 
 
 def _none(text: str) -> None:
@@ -153,7 +166,7 @@ def _none(text: str) -> None:
 
 def _text(text: str) -> str:
     if not text:
-        raise ValueError("an argument is missing")
+        raise ValueError(_MISSING)
     return text
 
 
@@ -162,7 +175,10 @@ def _optional_text(text: str) -> str | None:
 
 
 def _word(text: str) -> str:
-    return _text(text.strip()).upper()
+    word = text.strip().upper()
+    if not word:
+        raise ValueError(_MISSING)
+    return word
 
 
 def _optional_word(text: str) -> str | None:
@@ -202,11 +218,14 @@ def _allocation(text: str) -> int:
     return parse_number(size)
 
 
+_EXTENDED_PASSIVE = {wanted.value: wanted for wanted in ExtendedPassive}
+
+
 def _extended_passive(text: str) -> ExtendedPassive:
-    try:
-        return ExtendedPassive(text.strip().upper())
-    except ValueError:
-        raise UnknownFamily from None
+    wanted = _EXTENDED_PASSIVE.get(text.strip().upper())
+    if wanted is None:
+        raise UnknownFamily
+    return wanted
 
 
 def _split_first(text: str) -> tuple[str, str]:
@@ -311,9 +330,9 @@ def _expectation(text: str) -> Expectation:
     return Expectation(parse_number(size), digest.lower())
 
 
-PARSERS: dict[Shape, Callable[[str], Parsed]] = {
+PARSERS: dict[Shape, Parser] = {
     Shape.NONE: _none,
-    Shape.ANYTHING: str,
+    Shape.ANYTHING: _anything,
     Shape.WORD: _word,
     Shape.OPTIONAL_WORD: _optional_word,
     Shape.TEXT: _text,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Mapping
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 
 from homeport.protocols.ftp.arguments import Shape
 from homeport.protocols.ftp.settings import Pending
@@ -62,10 +62,11 @@ class Command:
     `needs` names the rights (`read`, `write overwrite`, ...) that the server asks of the account.
     `data`: it opens a data connection. `creates`: its argument names something new, so that a line end in it is 553.
     `keeps`: pending values that it leaves alone; `uses`: those that it may take, dropped when it ends.
-    `remembers`: the field of Settings that takes the argument when the server agrees.
+    `remembers`: the pending value that its argument becomes when the server agrees.
     `secret`: refused without TLS when the policy requires TLS. `drops`: the connection is closed at once.
     `algorithm`: the digest that it asks for. `refusal`: the reply that it always gets.
-    `parent`: the verb whose subcommand it is. `otherwise`: the code for a subcommand that is not in `subcommands`.
+    `parent`: the verb whose subcommand it is. `name`: `SITE CHMOD` for a subcommand, the verb for others; the key of
+    tables of handlers. `otherwise`: the code for a subcommand that is not in `subcommands`.
     """
 
     verb: str
@@ -85,7 +86,7 @@ class Command:
     secret: bool = False
     keeps: Pending = Pending.NONE
     uses: Pending = Pending.NONE
-    remembers: str = ""
+    remembers: Pending = Pending.NONE
     feat: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     refusal: tuple[int, str] | None = None
@@ -93,14 +94,13 @@ class Command:
     algorithm: str = ""
     subcommands: Mapping[str, Command] | None = None
     otherwise: int = 501
+    name: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", f"{self.parent} {self.verb}" if self.parent else self.verb)
 
     def __repr__(self) -> str:
         return f"<{self.name}>"
-
-    @property
-    def name(self) -> str:
-        """`SITE CHMOD` for a subcommand, the verb for others: the key of tables of handlers."""
-        return f"{self.parent} {self.verb}" if self.parent else self.verb
 
 
 def table(rows: Iterable[Command], parent: str = "") -> dict[str, Command]:

@@ -234,7 +234,7 @@ COMMANDS = table(
             "RFC 959",
             Shape.ALLOCATION,
             keeps=_RESTARTABLE,
-            remembers="allocation",
+            remembers=Pending.ALLOCATION,
             needs="write",
         ),
         Command(
@@ -262,7 +262,7 @@ COMMANDS = table(
             "RFC 959",
             Shape.PATH,
             needs="rename",
-            remembers="rename_from",
+            remembers=Pending.RENAME,
         ),
         Command(
             "RNTO",

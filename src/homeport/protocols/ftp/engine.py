@@ -18,29 +18,43 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
-from homeport.protocols.ftp.answers import ANSWERS
-from homeport.protocols.ftp.arguments import NAMING, Parsed, parse
-from homeport.protocols.ftp.commands import COMMANDS, Command, During, find, find_subcommand
+from homeport.protocols.ftp.arguments import Parsed
+from homeport.protocols.ftp.commands import During
 from homeport.protocols.ftp.events import Abort, Close, Event, Login, Quit, Reinitialize, Request, StartTls
-from homeport.protocols.ftp.gates import check_access, check_use
 from homeport.protocols.ftp.lines import Fault, LineReader
 from homeport.protocols.ftp.names import Names
 from homeport.protocols.ftp.policy import Policy
 from homeport.protocols.ftp.ranges import ByteRange
-from homeport.protocols.ftp.replies import Refusal, Reply, render
+from homeport.protocols.ftp.replies import Refusal, Reply, plain_line, render
+from homeport.protocols.ftp.routes import ROUTES, TRANSIENT, Route, route_of
 from homeport.protocols.ftp.session import Session
-from homeport.protocols.ftp.settings import LASTING, Expectation, Pending, Settings
+from homeport.protocols.ftp.settings import Expectation, Pending, Settings
 from homeport.protocols.ftp.state import Mark, Misuse, Phase, Step, Work, next_work
 
 _LINE_COST = 64  # bytes of memory that a waiting line takes beside its text
 _MAX_BURST = 1 << 20  # what may come in one go although `wants_data` was false
 
-_TRANSIENT = ~LASTING
+# Reading a member from its class takes as long as answering half a command.
+_IDLE, _TRANSFER, _HANDSHAKE, _CLOSED = Work.IDLE, Work.TRANSFER, Work.HANDSHAKE, Work.CLOSED
+_LOGGED_IN = Phase.LOGGED_IN
+_ABORTS = During.ABORTS
+_ANSWERED = Step.ANSWERED
+_RESTART, _RANGE, _EXPECTATION = Pending.RESTART.value, Pending.RANGE.value, Pending.EXPECTATION.value
+
+_GOODBYE = Reply(221, ("Goodbye.",))
+_STOPPED = Reply(226, ("The transfer was stopped.",))
+_TLS_NOW = Reply(234, ("TLS now.",))
 
 
 class FtpEngine:
     """One control connection. `tls`: it began with TLS (implicit). `ipv6`: the peer speaks IPv6, not IPv4 inside it."""
+
+    __slots__ = (
+        "_aborting", "_asides", "_begun", "_current", "_events", "_held", "_held_cost", "_lines", "_output",
+        "_output_size", "_policy", "_quitting", "_unknown", "_work", "heard_at", "session",
+    )  # fmt: skip
 
     def __init__(self, policy: Policy, *, tls: bool = False, ipv6: bool = False) -> None:
         self.session = Session(policy, tls=tls, ipv6=ipv6)
@@ -49,22 +63,16 @@ class FtpEngine:
         self._lines = LineReader(policy.max_line_bytes, plain=not tls)
         self._held: deque[bytes | Fault] = deque()
         self._held_cost = 0
-        self._output = bytearray()
+        self._output: list[bytes] = []
+        self._output_size = 0
         self._events: list[Event] = []
         self._work = Work.GREETING
-        self._current: tuple[Command, Parsed] | None = None
+        self._current: tuple[Route, Parsed] | None = None
         self._asides = 0
         self._begun = False
         self._aborting = False
         self._quitting = False
         self._unknown = 0
-        # What has its own way through the engine; all other rows are answered by ANSWERS or become a Request.
-        self._own: dict[str, Callable[[str], None]] = {
-            "AUTH": self._auth,
-            "PASS": self._pass,
-            "REIN": self._rein,
-            "QUIT": self._quit,
-        }
 
     # What the server reads
 
@@ -80,17 +88,17 @@ class FtpEngine:
 
     @property
     def logged_in(self) -> bool:
-        return self.session.phase is Phase.LOGGED_IN
+        return self.session.phase is _LOGGED_IN
 
     @property
     def busy(self) -> bool:
         """Whether an answer of the server is awaited."""
-        return self._work not in (Work.IDLE, Work.CLOSED)
+        return self._work not in (_IDLE, _CLOSED)
 
     @property
     def in_transfer(self) -> bool:
         """Whether a transfer command is unanswered."""
-        return self._work is Work.TRANSFER
+        return self._work is _TRANSFER
 
     @property
     def aborting(self) -> bool:
@@ -104,15 +112,15 @@ class FtpEngine:
 
     @property
     def closed(self) -> bool:
-        return self._work is Work.CLOSED
+        return self._work is _CLOSED
 
     @property
     def wants_data(self) -> bool:
         """Whether the server should go on reading from the peer."""
         return (
-            not self.closed
-            and len(self._lines) + self._held_cost <= self._policy.max_waiting_bytes
-            and len(self._output) < self._policy.max_output_bytes
+            self._work is not _CLOSED
+            and self._output_size < self._policy.max_output_bytes
+            and (not self._waits or len(self._lines) + self._held_cost <= self._policy.max_waiting_bytes)
         )
 
     # Bytes and events
@@ -120,48 +128,54 @@ class FtpEngine:
     def receive(self, data: bytes, now: float) -> None:
         """What the peer sent, after TLS is taken off; `now` in seconds on any clock."""
         self.heard_at = now
-        if self.closed or self._quitting or not data:
+        if self._work is _CLOSED or self._quitting or not data:
             return
-        if self._work is Work.HANDSHAKE:
+        if self._work is _HANDSHAKE:
             self._close("bytes in the clear after AUTH: injection")
             return
         self._lines.receive(data)
         self._pump()
-        if len(self._lines) + self._held_cost > self._policy.max_waiting_bytes + _MAX_BURST:
+        if self._waits and len(self._lines) + self._held_cost > self._policy.max_waiting_bytes + _MAX_BURST:
             self.terminate("Too many commands are waiting.")
 
     def receive_eof(self) -> None:
         """The peer closed its side."""
         self._close("the peer closed the connection")
 
-    def events(self) -> list[Event]:
+    def events(self) -> Sequence[Event]:
         """What happened since the last call."""
-        events, self._events = self._events, []
+        events = self._events
+        if not events:
+            return ()
+        self._events = []
         return events
 
     def take_output(self) -> bytes:
         """What is to be sent. Taking it makes room for waiting commands to be executed: look at `events` again."""
-        output = bytes(self._output)
-        self._output.clear()
-        self._pump()
-        return output
+        output = self._output
+        if output:
+            self._output = []
+            self._output_size = 0
+        if self._lines.waiting or self._held:
+            self._pump()
+        return output[0] if len(output) == 1 else b"".join(output)
 
     def take_restart(self) -> int:
         """The offset of REST, 0 without; it counts once."""
         offset = self.settings.restart_offset
-        self.settings.forget(Pending.RESTART)
+        self.settings.forget(_RESTART)
         return offset
 
     def take_range(self) -> ByteRange | None:
         """The range of RANG; it counts once."""
         wanted = self.settings.byte_range
-        self.settings.forget(Pending.RANGE)
+        self.settings.forget(_RANGE)
         return wanted
 
     def take_expectation(self) -> Expectation | None:
         """What SITE EXPECT announced of the next upload; it counts once."""
         expected = self.settings.expectation
-        self.settings.forget(Pending.EXPECTATION)
+        self.settings.forget(_EXPECTATION)
         return expected
 
     # What the server says
@@ -170,7 +184,7 @@ class FtpEngine:
         """Send 220; commands are executed from now on."""
         if not self.closed:
             self._work = next_work(self._work, Step.GREETED)
-            self._send(Reply.of(220, text))
+            self._say(220, text)
             self._pump()
 
     def reply(self, code: int, text: str | Sequence[str]) -> None:
@@ -179,19 +193,21 @@ class FtpEngine:
         After an `Abort` the engine adds the 226 for ABOR, after QUIT in a transfer the 221. Once the connection is
         closed it does nothing. Raises Misuse when nothing is unanswered.
         """
-        if self.closed:
+        if self._work is _CLOSED:
             return
-        answer = Reply.of(code, text)
-        if not answer.is_final:
+        if code < 200:  # only the 1xx of a transfer that begins leave its command running
             if self._current is None:
                 raise Misuse(f"{code} answers no command")
             self._begun = True
-            self._send(answer)
+            self._say(code, text)
             return
-        self._work = next_work(self._work, Step.ANSWERED)
-        self._send(answer)
-        self._end_request(answer)
-        self._after_transfer(answer)
+        self._work = next_work(self._work, _ANSWERED)
+        self._say(code, text)
+        self._end_request(code)
+        if code == 421:
+            self._close_after(text)
+        elif self._aborting or self._quitting:
+            self._after_transfer()
         self._pump()
 
     def reply_aside(self, code: int, text: str | Sequence[str]) -> None:
@@ -201,7 +217,7 @@ class FtpEngine:
         if not self._asides:
             raise Misuse(f"{code} answers no command that came in a transfer")
         self._asides -= 1
-        self._send(Reply.of(code, text))
+        self._say(code, text)
         self._pump()
 
     def transfer_started(self) -> None:
@@ -220,23 +236,48 @@ class FtpEngine:
 
     def login_accepted(self, text: str | Sequence[str] = "Welcome.", *, charset: str | None = None) -> None:
         """230. `charset` is the account's own for names (`utf-8` or a codec's name); None changes nothing."""
-        self._judge(Mark.ACCEPTED, Reply.of(230, text), charset)
+        if self.closed:
+            return
+        self._judge(Mark.ACCEPTED, 230, text)
+        self._unknown = 0
+        self.names.force(charset)
+        self._pump()
 
     def login_refused(self, code: int, text: str | Sequence[str]) -> None:
         """530 with the reason for the peer, or 421 to close as well. USER must come again."""
-        self._judge(Mark.REFUSED, Reply.of(code, text), None)
+        if self.closed:
+            return
+        self._judge(Mark.REFUSED, code, text)
+        if code == 421:
+            self._close_after(text)
+        self._pump()
 
     def terminate(self, text: str) -> None:
         """Say 421 and close, whatever runs: a deadline, a shutdown, an administrator's kick."""
         if not self.closed:
-            if self._work is not Work.HANDSHAKE:  # in the clear it would only break the handshake
-                self._send(Reply(421, (text,)))
+            if self._work is not _HANDSHAKE:  # in the clear it would only break the handshake
+                self._say(421, text)
             self._close(text)
 
     # Inside
 
+    @property
+    def _waits(self) -> bool:
+        """Whether more than a part of a line waits, which the reader bounds."""
+        return self._lines.waiting or bool(self._held)
+
+    def _say(self, code: int, text: str | Sequence[str]) -> None:
+        """Queue a reply that is made just now."""
+        wire = plain_line(code, text) if isinstance(text, str) else None
+        self._put(render(Reply.of(code, text), self.names.encode) if wire is None else wire)
+
     def _send(self, reply: Reply) -> None:
-        self._output += render(reply, self.names.encode)
+        """Queue a reply that was made before, often once for all sessions."""
+        self._put(reply.wire or render(reply, self.names.encode))
+
+    def _put(self, wire: bytes) -> None:
+        self._output.append(wire)
+        self._output_size += len(wire)
 
     def _close(self, reason: str, event: Event | None = None) -> None:
         if not self.closed:
@@ -246,55 +287,46 @@ class FtpEngine:
             self._held_cost = 0
             self._events.append(event or Close(reason))
 
-    def _judge(self, mark: Mark, verdict: Reply, charset: str | None) -> None:
-        if self.closed:
-            return
+    def _close_after(self, text: str | Sequence[str]) -> None:
+        """A 421 was said: its first line is the reason."""
+        self._close(Reply.of(421, text).lines[0])
+
+    def _judge(self, mark: Mark, code: int, text: str | Sequence[str]) -> None:
         self._work = next_work(self._work, Step.JUDGED)
         self.session.move(mark)
-        self._send(verdict)
-        if mark is Mark.ACCEPTED:
-            self._unknown = 0
-            self.names.force(charset)
-        if verdict.code == 421:
-            self._close(verdict.lines[0])
-        self._pump()
+        self._say(code, text)
 
-    def _end_request(self, answer: Reply) -> None:
+    def _end_request(self, code: int) -> None:
         assert self._current is not None
-        command, argument = self._current
+        route, argument = self._current
         self._current = None
         self._begun = False
-        self.settings.forget(command.uses)
-        if command.remembers and answer.is_agreement:
-            setattr(self.settings, command.remembers, argument)
+        settings = self.session.settings
+        if settings.pending:
+            settings.forget(route.uses)
+        if route.remembers and code < 400:
+            settings.keep(route.remembers, argument)
 
-    def _after_transfer(self, answer: Reply) -> None:
-        if answer.code == 421:
-            self._close(answer.lines[0])
-            return
+    def _after_transfer(self) -> None:
         if self._aborting:
             self._aborting = False
-            self._send(Reply(226, ("The transfer was stopped.",)))
+            self._send(_STOPPED)
         if self._quitting:
             self._quit("")
 
     def _pump(self) -> None:
         """Execute what waits, as far as the state of things allows."""
-        while not self._asides and len(self._output) < self._policy.max_output_bytes:
-            if self._work is Work.IDLE:
-                line = self._take()
+        lines, most = self._lines, self._policy.max_output_bytes
+        while (lines.waiting or self._held) and not self._asides and self._output_size < most:
+            if self._work is _IDLE:
+                line = self._take_held() if self._held else lines.take()
                 if line is None:
                     return
                 self._run(line)
-            elif self._work is Work.TRANSFER and not self._quitting:
-                if not self._overhear():
-                    return
-            else:
+            elif self._work is not _TRANSFER or self._quitting or not self._overhear():
                 return
 
-    def _take(self) -> bytes | Fault | None:
-        if not self._held:
-            return self._lines.take()
+    def _take_held(self) -> bytes | Fault:
         line = self._held.popleft()
         self._held_cost -= _cost(line)
         return line
@@ -312,9 +344,8 @@ class FtpEngine:
         return True
 
     def _is_heard(self, line: bytes) -> bool:
-        verb, _, rest = line.partition(b" ")
-        command = find(verb.decode("ascii", "replace"))
-        match command.during if command else During.WAITS:
+        route, rest = route_of(line)
+        match route.during if route else During.WAITS:
             case During.ABORTS:
                 return not self._aborting
             case During.HEARD:
@@ -328,15 +359,16 @@ class FtpEngine:
         if isinstance(line, Fault):
             self._run_fault(line)
             return
-        command, raw = self._look_up(line)
-        if not aside:
-            self.settings.forget(_TRANSIENT & ~(command.keeps | command.uses) if command else _TRANSIENT)
-        if command is None:
+        route, raw = route_of(line)
+        settings = self.session.settings
+        if settings.pending and not aside:
+            settings.forget(route.drops if route else TRANSIENT)
+        if route is None:
             self._reject("Unknown command." if line else "A command is missing.")
-        elif command.drops:
-            self._close(command.meaning)
+        elif route.command.drops:
+            self._close(route.command.meaning)
         else:
-            self._run_command(command, raw, aside=aside)
+            self._run_command(route, raw, aside=aside)
 
     def _run_fault(self, fault: Fault) -> None:
         if fault is Fault.TLS_HELLO:
@@ -344,20 +376,10 @@ class FtpEngine:
             return
         text = f"Refused: {fault.value}."
         if fault is Fault.TOO_LONG:
-            self._send(Reply(500, (text,)))
+            self._say(500, text)
             self._close(fault.value)
         else:
             self._reject(text)
-
-    def _look_up(self, line: bytes) -> tuple[Command | None, bytes]:
-        """The row, and what follows its name; the parent's row where a subcommand is missing or unknown."""
-        verb, _, rest = line.partition(b" ")
-        command = find(verb.decode("ascii", "replace"))
-        if command is None or command.subcommands is None:
-            return command, rest
-        word, _, after = rest.lstrip(b" ").partition(b" ")
-        subcommand = find_subcommand(command, word.decode("ascii", "replace"))
-        return (command, rest) if subcommand is None else (subcommand, after)
 
     def _reject(self, text: str) -> None:
         """500, and 421 when there were too many: it is a scanner, or speaks another protocol."""
@@ -365,49 +387,39 @@ class FtpEngine:
         if self._unknown > (self._policy.max_unknown if self.logged_in else self._policy.max_unknown_before_login):
             self.terminate("Too many unknown commands.")
         else:
-            self._send(Reply(500, (text,)))
+            self._say(500, text)
 
-    def _run_command(self, command: Command, raw: bytes, *, aside: bool) -> None:
+    def _run_command(self, route: Route, raw: bytes, *, aside: bool) -> None:
         try:
-            argument = self._admit(command, raw)
-            if command.name in self._own:
-                self._own[command.name](argument if isinstance(argument, str) else "")
-                return
-            if aside and command.during is During.ABORTS:
+            argument = route.admit(self.session, raw)
+            if aside and route.during is _ABORTS:
                 self._aborting = True
                 self._events.append(Abort())
                 return
-            answer = ANSWERS.get(command.name)
-            reply = answer(self.session, argument) if answer else None
+            if route.answer is not None:
+                reply = route.answer(self.session, argument)
+            elif (own := self._OWN.get(route.name)) is not None:
+                own(self, argument if isinstance(argument, str) else "")
+                return
+            else:
+                reply = None
         except Refusal as refusal:
             reply = refusal.reply
         if reply is None:
-            self._ask(command, argument, aside=aside)
+            self._ask(route, argument, aside=aside)
             return
         self._send(reply)
-        if not aside:
-            self.settings.forget(command.uses & _TRANSIENT)
+        settings = self.session.settings
+        if settings.pending and not aside:
+            settings.forget(route.spent)
 
-    def _admit(self, command: Command, raw: bytes) -> Parsed:
-        """The argument, when nothing stands against the command. Raises Refusal."""
-        check_access(self.session, command)
-        if command.subcommands is not None:
-            raise Refusal(command.otherwise, f"Syntax: {command.syntax}.")
-        decode = self.names.decode_argument if command.shape in NAMING else self.names.decode_text
-        argument = parse(command.shape, decode(raw), command.syntax)
-        check_use(self.session, command, argument)
-        return argument
-
-    def _ask(self, command: Command, argument: Parsed, *, aside: bool) -> None:
+    def _ask(self, route: Route, argument: Parsed, *, aside: bool) -> None:
         if aside:
             self._asides += 1
         else:
-            self._begin(command, argument, Step.ASKED_FOR_DATA if command.data else Step.ASKED)
-        self._events.append(Request(command, argument, aside))
-
-    def _begin(self, command: Command, argument: Parsed, step: Step) -> None:
-        self._work = next_work(self._work, step)
-        self._current = (command, argument)
+            self._work = next_work(self._work, route.step)
+            self._current = (route, argument)
+        self._events.append(Request(route.command, argument, aside))
 
     def _auth(self, mechanism: str) -> None:
         if mechanism not in ("TLS", "TLS-C", "SSL"):
@@ -416,7 +428,7 @@ class FtpEngine:
             self._close("bytes in the clear after AUTH: injection")
             return
         self._work = next_work(self._work, Step.AUTH)
-        self._send(Reply(234, ("TLS now.",)))
+        self._send(_TLS_NOW)
         self._events.append(StartTls())
 
     def _pass(self, password: str) -> None:
@@ -425,15 +437,24 @@ class FtpEngine:
 
     def _rein(self, _: str) -> None:
         self.session.reset()
-        self._begin(COMMANDS["REIN"], None, Step.ASKED)
+        self._work = next_work(self._work, Step.ASKED)
+        self._current = (ROUTES[b"REIN"], None)
         self._events.append(Reinitialize())
 
     def _quit(self, _: str) -> None:
-        if self._work is Work.TRANSFER:
+        if self._work is _TRANSFER:
             self._quitting = True
             return
-        self._send(Reply(221, ("Goodbye.",)))
+        self._send(_GOODBYE)
         self._close("QUIT", Quit())
+
+    # What has its own way through the engine; all other rows are answered by ANSWERS or become a Request.
+    _OWN: ClassVar[dict[str, Callable[[FtpEngine, str], None]]] = {
+        "AUTH": _auth,
+        "PASS": _pass,
+        "REIN": _rein,
+        "QUIT": _quit,
+    }
 
 
 def _cost(line: bytes | Fault) -> int:

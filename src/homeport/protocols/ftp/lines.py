@@ -27,6 +27,8 @@ class Fault(enum.Enum):
 class Telnet:
     """Takes Telnet commands out of a stream that may be cut anywhere; a doubled IAC becomes one byte of data."""
 
+    __slots__ = ("_pending",)
+
     def __init__(self) -> None:
         self._pending = b""  # IAC, IAC option, or IAC SB [IAC]: at most three bytes
 
@@ -62,53 +64,73 @@ class Telnet:
 
 
 class LineReader:
-    """Collects bytes and hands out one line at a time, without its end (CRLF, or LF alone)."""
+    """Collects bytes and hands out one line at a time, without its end (CRLF, or LF alone).
+
+    `waiting`: whether `take` may have something; false once it has said None, until more comes.
+    """
+
+    __slots__ = ("_buffer", "_fault", "_max", "_plain", "_start", "_telnet", "waiting")
 
     def __init__(self, max_line_bytes: int, *, plain: bool) -> None:
         """`plain`: the connection begins without TLS; a ClientHello there is the wrong protocol."""
         self._max = max_line_bytes
         self._plain = plain
         self._telnet = Telnet()
-        self._buffer = bytearray()
-        self._searched = 0
+        self._buffer = b""
+        self._start = 0  # of what is not handed out yet
+        self.waiting = False
         self._fault: Fault | None = None
 
     def __len__(self) -> int:
         """Bytes waiting."""
-        return len(self._buffer)
+        return len(self._buffer) - self._start
 
     def receive(self, data: bytes) -> None:
         """Add what came; ignored after a fault that ends the reading."""
         if self._fault is None:
-            self._buffer += self._telnet.strip(data)
+            data = self._telnet.strip(data)
+            self._buffer = self._buffer[self._start :] + data if self._buffer else data
+            self._start = 0
+            self.waiting = True
 
     def clear(self) -> None:
         """Forget what waits."""
-        self._buffer.clear()
-        self._searched = 0
+        self._buffer = b""
+        self._start = 0
+        self.waiting = False
 
     def take(self) -> bytes | Fault | None:
         """The next line, the fault in its place, or None when no whole line waits."""
         if self._fault is not None:
             return self._fault
-        if self._plain and self._buffer[:1] == _TLS_HANDSHAKE:
+        buffer, start = self._buffer, self._start
+        if self._plain and buffer.startswith(_TLS_HANDSHAKE):
             return self._fail(Fault.TLS_HELLO)
-        end = self._buffer.find(b"\n", self._searched)
+        end = buffer.find(b"\n", start)
         if end < 0:
-            self._searched = len(self._buffer)
-            # One byte more than the limit may be the CR of an end that is still on its way.
-            return self._fail(Fault.TOO_LONG) if len(self._buffer) > self._max + 1 else None
-        line = bytes(self._buffer[:end])
-        del self._buffer[: end + 1]
-        self._searched = 0
+            return self._wait()
+        line = buffer[start:end].removesuffix(b"\r")
+        if end + 1 == len(buffer):  # as `clear`, without the call
+            self._buffer, self._start, self.waiting = b"", 0, False
+        else:
+            self._start = end + 1
         self._plain = False  # who has said a line does not begin with a ClientHello
-        line = line.removesuffix(b"\r")
         if len(line) > self._max:
             return self._fail(Fault.TOO_LONG)
-        line = line.lstrip(_STRAYS)
+        if not line.isascii():
+            line = line.lstrip(_STRAYS)
         return Fault.CONTROL if b"\0" in line or b"\r" in line else line
 
+    def _wait(self) -> Fault | None:
+        """No whole line is here: keep the part of one, unless it is too long already."""
+        self._buffer = self._buffer[self._start :]
+        self._start = 0
+        self.waiting = False
+        # One byte more than the limit may be the CR of an end that is still on its way.
+        return self._fail(Fault.TOO_LONG) if len(self._buffer) > self._max + 1 else None
+
     def _fail(self, fault: Fault) -> Fault:
-        self._fault = fault
         self.clear()
+        self._fault = fault
+        self.waiting = True  # it is said again each time
         return fault

@@ -25,8 +25,15 @@ _ALIAS = re.compile(r"%\{([1-9A-F][0-9A-F]{0,5}|0)\}")
 _TELNET = 0xFF  # IAC: a client might take it, and what follows, out of the line
 
 
+def is_plain(text: str) -> bool:
+    """Whether `text` is sent as it is in every charset: printable ASCII without anything that looks like an alias."""
+    return text.isascii() and text.isprintable() and "%{" not in text
+
+
 class Names:
     """One session's charset. `charset` is None until it is decided; what is sent meanwhile is UTF-8."""
+
+    __slots__ = ("_charset", "_forced", "_legacy")
 
     def __init__(self, legacy: str, forced: str | None = None) -> None:
         self._legacy = legacy
@@ -49,13 +56,14 @@ class Names:
 
     def decode_argument(self, raw: bytes) -> str:
         """The text of an argument that holds file names, aliases resolved."""
-        text = self.decode_text(raw)
+        text = raw.decode("ascii") if raw.isascii() else self._decode(raw)
         return _ALIAS.sub(_resolve, text) if "%{" in text else text
 
     def decode_text(self, raw: bytes) -> str:
         """The text of any other argument, such as a password. The first one that is not ASCII decides the charset."""
-        if raw.isascii():
-            return raw.decode("ascii")
+        return raw.decode("ascii") if raw.isascii() else self._decode(raw)
+
+    def _decode(self, raw: bytes) -> str:
         for charset in (self._charset,) if self._charset else (UTF8, self._legacy):
             try:
                 text = raw.decode(charset)
@@ -67,6 +75,8 @@ class Names:
 
     def encode(self, text: str) -> bytes:
         """The bytes of one line, without its end: never a control character, never `?` for what does not fit."""
+        if is_plain(text):
+            return text.encode("ascii")
         raw = self._try(text) if _RISKY.search(text) is None else None
         return self._spell(text) if raw is None else raw
 

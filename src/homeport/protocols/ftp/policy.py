@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 DEFAULT_HASHES = ("SHA-256", "SHA-512", "SHA-1", "MD5", "CRC32")
 
@@ -21,6 +21,7 @@ class Policy:
     """The same for all connections of one listener.
 
     `private_data` refuses PROT C and every transfer without PROT P; None means: as `tls` is required or not.
+    `tls_offered`, `tls_required` and `private_data_required` follow from the two, once, as every command asks for them.
     `deflate_level` is zlib's for MODE Z, until the client asks for another.
     `forced_charset` ("utf-8" or a codec's name) fixes the names' charset for this client's address.
     `hosts` are the names that HOST accepts, folded to lower case; empty accepts any.
@@ -42,14 +43,12 @@ class Policy:
     max_unknown: int = 200
     system: str = "UNIX Type: L8"
 
-    @property
-    def tls_offered(self) -> bool:
-        return self.tls is not TlsPolicy.OFF
+    tls_offered: bool = field(init=False)
+    tls_required: bool = field(init=False)
+    private_data_required: bool = field(init=False)
 
-    @property
-    def tls_required(self) -> bool:
-        return self.tls is TlsPolicy.REQUIRED
-
-    @property
-    def private_data_required(self) -> bool:
-        return self.tls_required if self.private_data is None else self.private_data
+    def __post_init__(self) -> None:
+        required = self.tls is TlsPolicy.REQUIRED
+        object.__setattr__(self, "tls_offered", self.tls is not TlsPolicy.OFF)
+        object.__setattr__(self, "tls_required", required)
+        object.__setattr__(self, "private_data_required", required if self.private_data is None else self.private_data)

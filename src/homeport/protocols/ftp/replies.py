@@ -8,15 +8,24 @@ several lines begin with a space (RFC 959 section 4.2).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from homeport.protocols.ftp.names import is_plain
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A code of three digits and one or more lines of text without line ends."""
+    """A code of three digits and one or more lines of text without line ends.
+
+    `wire`: its bytes, where they are the same in every charset; None where the session's encoder has to make them.
+    """
 
     code: int
     lines: tuple[str, ...]
+    wire: bytes | None = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "wire", plain_line(self.code, self.lines[0]) if len(self.lines) == 1 else None)
 
     @classmethod
     def of(cls, code: int, text: str | Sequence[str]) -> Reply:
@@ -40,6 +49,11 @@ class Refusal(Exception):
     def __init__(self, code: int, text: str) -> None:
         super().__init__(f"{code} {text}")
         self.reply = Reply(code, (text,))
+
+
+def plain_line(code: int, text: str) -> bytes | None:
+    """The bytes of a reply of one line, when they are the same in every charset and nothing in them needs escaping."""
+    return f"{code:03} {text}\r\n".encode("ascii") if is_plain(text) else None
 
 
 def render(reply: Reply, encode: Callable[[str], bytes]) -> bytes:

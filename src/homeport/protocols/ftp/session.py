@@ -15,6 +15,8 @@ from homeport.protocols.ftp.state import Mark, Phase, next_phase
 class Session:
     """`tls`: TLS is on. `ipv6`: the peer speaks IPv6 (an IPv4 address inside IPv6 is none). `user`: what USER said."""
 
+    __slots__ = ("client", "host", "implicit", "ipv6", "names", "phase", "policy", "settings", "tls", "user")
+
     def __init__(self, policy: Policy, *, tls: bool = False, ipv6: bool = False) -> None:
         self.policy = policy
         self.tls = tls

@@ -44,7 +44,7 @@ class Expectation:
 
 
 class Pending(enum.Flag):
-    """What one command leaves for a later one."""
+    """What one command leaves for a later one. Rows speak of members, running code of their values: bits of an int."""
 
     NONE = 0
     RESTART = enum.auto()
@@ -64,13 +64,17 @@ PENDING: dict[Pending, tuple[str, object]] = {
     Pending.EXPECTATION: ("expectation", None),
     Pending.ALLOCATION: ("allocation", None),
 }
+_FIELDS = tuple((flag.value, name, nothing) for flag, (name, nothing) in PENDING.items())
 # Announcements of the next upload, which may have other commands before it.
 LASTING = Pending.EXPECTATION | Pending.ALLOCATION
 
 
 @dataclass(slots=True)
 class Settings:
-    """One session's. The server reads them; the engine's commands write them."""
+    """One session's. The server reads them; the engine's commands write them, pending values by `keep`.
+
+    `pending`: the bits of Pending that are set.
+    """
 
     representation: Representation = Representation.ASCII
     mode: TransferMode = TransferMode.STREAM
@@ -86,9 +90,19 @@ class Settings:
     copy_from: str | None = None
     expectation: Expectation | None = None
     allocation: int | None = None
+    pending: int = 0
 
-    def forget(self, what: Pending) -> None:
-        """Drop the pending values in `what`."""
-        for flag in what:
-            name, nothing = PENDING[flag]
-            setattr(self, name, nothing)
+    def keep(self, what: Pending, value: object) -> None:
+        """Leave `value` for a later command."""
+        name, _ = PENDING[what]
+        setattr(self, name, value)
+        self.pending |= what.value
+
+    def forget(self, what: int) -> None:
+        """Drop the pending values in `what`, bits of Pending."""
+        gone = self.pending & what
+        if gone:
+            self.pending ^= gone
+            for bit, name, nothing in _FIELDS:
+                if gone & bit:
+                    setattr(self, name, nothing)

@@ -87,7 +87,7 @@ SITE_COMMANDS = table(
             "custom (mod_copy)",
             Shape.PATH,
             needs="read",
-            remembers="copy_from",
+            remembers=Pending.COPY,
         ),
         Command(
             "CPTO",
