@@ -133,6 +133,16 @@ def test_a_whole_files_size_needs_the_right_to_list(house: House, home: Home) ->
         home.resume_size(FILE)
 
 
+def test_what_is_kept_of_an_upload_that_will_replace_a_file_is_told_apart(house: House, home: Home) -> None:
+    assert home.partial_size(FILE) == 0
+    with home.begin_upload(FILE) as upload:
+        upload.write(b"123")
+    assert home.partial_size(FILE) == 3
+    home.refresh(house.accounts.update("ann", rights=Rights.READ_ONLY))
+    with pytest.raises(RightMissing):
+        home.partial_size(FILE)
+
+
 def test_only_files_have_a_size_to_go_on_from(house: House, home: Home) -> None:
     with house.planting("ann") as folder:
         os.mkfifo(folder / "fifo")

@@ -159,6 +159,11 @@ class Home:
             _require_file(there, path)
             return there.size
 
+    def partial_size(self, path: VirtualPath) -> int:
+        """How many bytes of an interrupted upload of `path` are kept, whether or not a whole file is there."""
+        self._require(Rights.WRITE, path)
+        return self._services.stages.size_of(self._account.id, path) or 0
+
     def digest(self, path: VirtualPath, algorithm: str = "SHA-256", start: int = 0, end: int | None = None) -> str:
         """The digest of the bytes from `start` up to, not including, `end` (None: the end), in hexadecimal.
 

@@ -39,7 +39,7 @@ def test_dropped(verb: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "verb", ["HELP", "CHMOD", "QUOTA", "WHO", "UTIME", "CPFR", "CPTO", "SYMLINK", "IDLE", "EXPECT"]
+    "verb", ["HELP", "CHMOD", "QUOTA", "WHO", "UTIME", "CPFR", "CPTO", "SYMLINK", "IDLE", "EXPECT", "RESUME"]
 )
 def test_site(verb: str) -> None:
     row = find_subcommand(COMMANDS["SITE"], verb.lower())

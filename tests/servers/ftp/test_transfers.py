@@ -179,6 +179,8 @@ def test_announced_sizes_and_digests_are_kept_to(server: RunningServer, house: H
         assert put(wire, "STOR file", b"CONTENT").startswith("551 /file: SHA-256 ")
         assert wire.ask(f"SITE EXPECT 8 {right}").startswith("200")
         assert put(wire, "STOR file", b"content").startswith("426 /file: 8 bytes were announced, 7 came")
+        assert wire.ask("SIZE file") == wire.ask("SITE RESUME file") == "213 7"
+        assert wire.ask("SITE RESUME nothing") == "213 0"
         assert (house.home() / "file").read_bytes() == b"content"
 
 

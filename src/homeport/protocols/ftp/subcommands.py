@@ -106,6 +106,16 @@ SITE_COMMANDS = table(
             "Announce the next upload's whole size and SHA-256; anything else is not stored.",
             "custom",
             Shape.EXPECTATION,
+            feat=("SITE EXPECT",),
+        ),
+        Command(
+            "RESUME",
+            "SITE RESUME path",
+            "Tell how many bytes of an interrupted upload of the path are kept; 0 when there is none.",
+            "custom",
+            Shape.PATH,
+            needs="write",
+            feat=("SITE RESUME",),
         ),
         Command(
             "SYMLINK",

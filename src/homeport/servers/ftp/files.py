@@ -47,6 +47,12 @@ async def size(session: FtpSession, request: Request) -> None:
     session.reply(213, str(await session.call(session.home.resume_size, session.path(text_of(request)))))
 
 
+async def partial_size(session: FtpSession, request: Request) -> None:
+    """SITE RESUME: from where an upload goes on that will replace a whole file, of which SIZE speaks instead."""
+    kept = await session.call(session.home.partial_size, session.path(text_of(request)))
+    session.reply(213, str(kept))
+
+
 async def modified(session: FtpSession, request: Request) -> None:
     """MDTM (RFC 3659 section 3)."""
     entry = await session.call(session.home.stat, session.path(text_of(request)))
@@ -183,6 +189,7 @@ HANDLERS = {
     "COMB": combine,
     "SITE UTIME": touch,
     "SITE CHMOD": set_mode,
+    "SITE RESUME": partial_size,
     "SITE CPFR": copy_from,
     "SITE CPTO": copy_to,
 }
