@@ -44,10 +44,10 @@ def mv(session: Session, call: Call) -> None:
 
     *sources, target = call.words
     path = session.path_of(target)
-    if len(sources) > 1 or target.text.endswith("/"):
-        path = path.rstrip("/") + "/"
     with session.remote() as remote:
-        if len(sources) > 1 and not remote.stat(path.rstrip("/") or "/").is_directory:
+        if len(sources) > 1 and not remote.stat(path).is_directory:
             raise UsageError(f"{path} is no folder to take {len(sources)} names")
+        if target.text.endswith("/"):
+            path = path.rstrip("/") + "/"
         for word in sources:
             move(remote, session.path_of(word), path, literal=not word.is_pattern)
