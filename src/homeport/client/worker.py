@@ -87,7 +87,7 @@ class Worker:
         if isinstance(failure, ENDS_THE_JOB):
             self._job.end(failure)
             return False
-        if not isinstance(failure, TRIED_AGAIN) or tries >= self._job.policy.attempts:
+        if not isinstance(failure, TRIED_AGAIN) or tries > self._job.policy.attempts:
             self._job.failed(item, failure)
             return False
         return self._job.wait_to_retry(failure)
