@@ -12,7 +12,7 @@ import pytest
 from tests.cli.conftest import Done, Run
 
 from homeport.daemon import doctor, doctor_instance, doctor_machine
-from homeport.daemon.doctor import Finding, Level
+from homeport.daemon.finding import Finding, Level, Patient, Result
 
 CHECKS = [*doctor_instance.CHECKS, *doctor_machine.CHECKS]
 
@@ -79,7 +79,7 @@ def test_settings_that_are_risky(run: Run) -> None:
 
 
 def test_a_check_that_breaks_is_a_finding() -> None:
-    def broken(_: doctor.Patient) -> list[doctor.Result]:
+    def broken(_: Patient) -> list[Result]:
         raise ZeroDivisionError("oh")
 
     [finding] = doctor._run("x", broken, None)  # type: ignore[arg-type]

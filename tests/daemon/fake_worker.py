@@ -11,9 +11,10 @@ import os
 import sys
 from collections.abc import Sequence
 
+from homeport.daemon.assignment import Assignment
 from homeport.daemon.errors import ControlRefused
 from homeport.daemon.wire import Message
-from homeport.daemon.worker import App, Assignment, main
+from homeport.daemon.worker import App, main
 from homeport.servers.lifecycle import Address, Server
 
 

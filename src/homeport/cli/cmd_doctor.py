@@ -17,7 +17,8 @@ def command(overrides: tuple[str, ...], directory: str | None, as_json: bool) ->
 
     The exit status is 0 when all is well, 1 with warnings, 2 with failures. Nothing is changed.
     """
-    from homeport.daemon.doctor import Finding, Level, examine_all, patient
+    from homeport.daemon.doctor import examine_all, patient
+    from homeport.daemon.finding import Finding, Level
     from homeport.daemon.instance import Instance
 
     def show(finding: Finding) -> None:

@@ -12,13 +12,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from homeport.config.model import Settings
 from homeport.core.audit_events import Kicked, Who
 from homeport.core.home import Modes
+from homeport.daemon.assignment import Assignment
 from homeport.daemon.errors import ControlRefused
 from homeport.daemon.housekeeping import Housekeeping
 from homeport.daemon.open_homes import OpenHomes
 from homeport.daemon.server_list import Place, build_ftp, settings_for
 from homeport.daemon.services import Services, session_limits
 from homeport.daemon.wire import Message
-from homeport.daemon.worker import Assignment
 from homeport.servers.ftp.front import FtpCore
 from homeport.servers.lifecycle import Server
 from homeport.servers.offload import Offload

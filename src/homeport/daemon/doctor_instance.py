@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from homeport.daemon.doctor import Check, Patient, Result, fail, warn, well
+from homeport.daemon.finding import Check, Patient, Result, fail, warn, well
 from homeport.daemon.instance import Instance
 
 _EXPIRES_SOON_DAYS = 30

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from homeport.config.units import human_size
-from homeport.daemon.doctor import Check, Patient, Result, fail, warn, well
+from homeport.daemon.finding import Check, Patient, Result, fail, warn, well
 
 _FEW_PASSIVE_PORTS = 10
 _FEW_DESCRIPTORS = 4096

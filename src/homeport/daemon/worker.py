@@ -15,12 +15,12 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from homeport.config.model import Settings
 from homeport.daemon import logs
+from homeport.daemon.assignment import Assignment
 from homeport.daemon.errors import ControlRefused
 from homeport.daemon.instance import Instance
 from homeport.daemon.link import Link, LinkClosed
@@ -30,15 +30,6 @@ from homeport.servers.lifecycle import Address, Server
 _log = logging.getLogger(__name__)
 _PR_SET_PDEATHSIG = 1
 _HOUSEKEEPING_S = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    """What the master tells a worker first."""
-
-    instance: Instance
-    settings: Settings
-    slot: int
 
 
 class App(Protocol):
