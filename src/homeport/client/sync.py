@@ -19,7 +19,7 @@ from homeport.client.events import Scanned, Summary
 from homeport.client.items import Deed, Item, Known, Phase, Side
 from homeport.client.local_names import safe_descendant
 from homeport.client.remote import Abilities, Kind, Remote, RemoteEntry
-from homeport.client.sync_plan import Act, Plan, Step, SyncRules, counterparts, fold_case, make_plan
+from homeport.client.sync_plan import Act, Plan, Reason, Step, SyncRules, counterparts, fold_case, make_plan
 from homeport.client.task import Outcome
 from homeport.client.tree import Heard, Node, RemoteScan, Segments, Tree, folds_names, join_remote, scan_local
 
@@ -191,7 +191,9 @@ class Sync:
             return self._item(_DEEDS[step.act], step.target, step.target, side=self._target_side)
         assert step.source is not None
         if self._direction is Direction.UP:
-            known = Known(_entry(self._there.nodes.get(step.target)))
+            # What had the name before is cleared away by now if it was another kind of thing.
+            there = None if step.reason in (Reason.NEW, Reason.KIND) else self._there.nodes[step.target]
+            known = Known(_entry(there))
             return self._item(Deed.UPLOAD, step.source, step.target, known=known, size=step.size)
         known = Known(_entry(self._there.nodes[step.source]))
         return self._item(Deed.DOWNLOAD, step.target, step.source, known=known, size=step.size)
