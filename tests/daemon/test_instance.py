@@ -44,6 +44,15 @@ def test_the_database(tmp_path: Path) -> None:
     assert instance.database_url(given) == "postgresql://db/homeport"
 
 
+def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
+    from homeport.core.state import open_database
+
+    instance = Instance(tmp_path / "50% off?")
+    instance.directory.mkdir()
+    open_database(instance.database_url(Settings())).close()
+    assert instance.state_file.exists()
+
+
 def test_a_folder_that_others_may_write_is_refused(tmp_path: Path) -> None:
     directory = tmp_path / "open"
     directory.mkdir()

@@ -57,7 +57,9 @@ class Instance:
 
     def database_url(self, settings: Settings) -> str:
         """The database that `settings` name, else state.db."""
-        return settings.database.url or f"sqlite:///{self.state_file}"
+        from homeport.core.state import sqlite_url
+
+        return settings.database.url or sqlite_url(self.state_file)
 
     def path(self, relative: str) -> Path:
         """`relative` below the instance folder; an absolute path stays as it is."""
