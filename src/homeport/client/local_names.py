@@ -23,7 +23,12 @@ def safe_child(folder: Path, name: str, *, windows: bool = sys.platform == "win3
     reason = _objection(name, windows)
     if reason:
         raise SafetyRefused(f"the server names a file {name!r}, which {reason}; nothing was written")
-    return folder / name
+    return folder / (name if windows else _spelled(name))
+
+
+def _spelled(name: str) -> str:
+    """The name that has the same bytes here as over there, whatever charset this process was started with."""
+    return os.fsdecode(name.encode("utf-8", "surrogateescape"))
 
 
 def safe_descendant(root: Path, segments: tuple[str, ...]) -> Path:
