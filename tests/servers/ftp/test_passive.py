@@ -4,6 +4,7 @@ import asyncio
 import errno
 import ipaddress
 import socket
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from tests.servers.loops import Run, until
 
 from homeport.servers.deadlines import Deadlines
 from homeport.servers.ftp.data import DataRefused
-from homeport.servers.ftp.passive import PassivePorts
+from homeport.servers.ftp.passive import PassiveListener, PassivePorts
 from homeport.servers.readiness import Waits
 
 HERE = ipaddress.ip_address("127.0.0.1")
@@ -26,8 +27,20 @@ def free_ports(count: int) -> tuple[int, ...]:
     return ports
 
 
+_MADE: list[PassivePorts] = []
+
+
+@pytest.fixture(autouse=True)
+def _closed_afterwards() -> Iterator[None]:
+    yield
+    while _MADE:
+        _MADE.pop().close()
+
+
 def passive_ports(ports: tuple[int, ...] = (), accept_s: float = 5.0) -> PassivePorts:
-    return PassivePorts(ports, Deadlines(asyncio.get_running_loop()), accept_s)
+    made = PassivePorts(ports, Deadlines(asyncio.get_running_loop()), accept_s)
+    _MADE.append(made)
+    return made
 
 
 def knock(port: int, source: str = "127.0.0.1") -> socket.socket:
@@ -158,15 +171,18 @@ def test_trouble_at_accept_is_a_refusal_and_a_vanished_client_is_none(run: Run) 
         def __getattr__(self, name: str) -> Any:
             return getattr(self.real, name)
 
+    def trouble_at(listener: PassiveListener, *troubles: OSError) -> None:
+        assert listener._berth is not None
+        troubled: Any = Troubled(listener._berth.listening, list(troubles))
+        listener._berth.listening = troubled
+
     async def main() -> None:
         listener = passive_ports().open(HERE, HERE)
-        troubled: Any = Troubled(listener._listening, [ConnectionAbortedError()])  # type: ignore[arg-type]
-        listener._listening = troubled
+        trouble_at(listener, ConnectionAbortedError())
         with knock(listener.port):
             (await listener.connect(Waits())).close()
         listener = passive_ports().open(HERE, HERE)
-        troubled = Troubled(listener._listening, [OSError(errno.EMFILE, "none left")])  # type: ignore[arg-type]
-        listener._listening = troubled
+        trouble_at(listener, OSError(errno.EMFILE, "none left"))
         with pytest.raises(DataRefused, match="EMFILE"):
             await listener.connect(Waits())
 
@@ -180,5 +196,67 @@ def test_a_flood_of_strangers_gives_others_their_turn(run: Run, monkeypatch: pyt
         listener = passive_ports().open(HERE, HERE)
         with knock(listener.port, STRANGER), knock(listener.port, STRANGER), knock(listener.port):
             (await listener.connect(Waits())).close()
+
+    run(main())
+
+
+def test_a_socket_serves_the_next_announcement_without_those_who_came_before_it(run: Run) -> None:
+    async def main() -> None:
+        ports = passive_ports()
+        first = ports.open(HERE, HERE)
+        with knock(first.port):
+            (await first.connect(Waits())).close()
+        with knock(first.port) as early:
+            second = ports.open(HERE, HERE)
+            assert second.port == first.port
+            first.close()  # it is another's now
+            assert second.is_open
+            early.settimeout(5)
+            assert early.recv(1) == b""
+            with knock(second.port) as client:
+                connection = await second.connect(Waits())
+                assert connection.getpeername() == client.getsockname()
+                connection.close()
+
+    run(main())
+
+
+def test_a_socket_at_rest_is_for_its_own_address_alone_but_its_port_for_all(run: Run) -> None:
+    async def main() -> None:
+        ports = passive_ports(free_ports(4))
+        first = ports.open(HERE, HERE)
+        with knock(first.port):
+            (await first.connect(Waits())).close()
+        elsewhere = [ports.open(ipaddress.ip_address("127.0.0.3"), HERE) for _ in range(4)]
+        assert first.port in {listener.port for listener in elsewhere}
+        with pytest.raises(DataRefused, match="No passive port is free"):
+            ports.open(HERE, HERE)
+        for listener in elsewhere:
+            listener.close()
+
+    run(main())
+
+
+def test_a_socket_that_rests_for_long_or_is_besieged_is_closed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def served(ports: PassivePorts) -> int:
+        listener = ports.open(HERE, HERE)
+        with knock(listener.port):
+            (await listener.connect(Waits())).close()
+        return listener.port
+
+    def closed(port: int) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == errno.ECONNREFUSED
+
+    async def main() -> None:
+        port = await served(passive_ports(accept_s=0.01))
+        await until(lambda: closed(port))
+        monkeypatch.setattr("homeport.servers.ftp.passive._STRANGERS", 1)
+        besieged = passive_ports()
+        port = await served(besieged)
+        with knock(port), knock(port):
+            other = besieged.open(HERE, HERE)
+            other.close()
+        assert closed(port)
 
     run(main())

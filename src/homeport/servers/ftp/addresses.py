@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from functools import lru_cache
 
 Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
+@lru_cache(maxsize=1024)  # each transfer asks who has come
 def parse_ip(text: str) -> Ip | None:
     """The address that `text` spells, in its one form; None when it spells none."""
     try:

@@ -1,13 +1,18 @@
 """Passive data connections: the ports to listen on, and a listener that lets only the right client in.
 
-The one rule: a listener belongs to one session and takes one connection, from the address of that session's control
+The one rule: an announcement belongs to one session and takes one connection, from the address of that session's control
 connection; anybody else is closed at once and does not use it up.
+
+A socket whose client came rests with its port and serves another announcement, because making one costs more than a
+small file. Whoever knocked before that announcement is closed. A socket whose client did not come is closed, for he
+may still come.
 """
 
 from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import random
 import socket
 
@@ -18,6 +23,8 @@ from homeport.servers.readiness import Side, Waits, Woken
 
 _BACKLOG = 8  # strangers may stand in the queue before the true client
 _STRANGERS = 32  # closed in one go
+_RESTING = 128  # sockets at most that wait for another announcement
+_RESTING_SHARE = 4  # ... and this part of the allowed ports at most, for other workers want some too
 _RANDOM = random.SystemRandom()  # predictable ports can be stolen
 
 
@@ -27,72 +34,156 @@ class PassivePorts:
     def __init__(self, ports: tuple[int, ...], deadlines: Deadlines, accept_timeout_s: float) -> None:
         self._free = list(ports)
         self._any = not ports
+        self._resting: list[_Berth] = []
+        self._most_resting = _RESTING if self._any else min(_RESTING, len(ports) // _RESTING_SHARE)
+        self._dice = _Dice()
         self.deadlines = deadlines
         self.accept_timeout_s = accept_timeout_s
 
     def open(self, local: Ip, peer: Ip) -> PassiveListener:
         """A listener on `local` for `peer` alone. Raises DataRefused when no port is free."""
         try:
-            if self._any:
-                return self._listener(_listen(local, 0), None, peer)
-            for untried in range(len(self._free), 0, -1):
-                index = _RANDOM.randrange(untried)
-                self._free[index], self._free[untried - 1] = self._free[untried - 1], self._free[index]
-                listening = _listen_unless_taken(local, self._free[untried - 1])
-                if listening is not None:
-                    return self._listener(listening, self._free.pop(untried - 1), peer)
+            berth = self._rested(local) or self._new(local) or self._in_place_of_one_that_rests(local)
         except OSError as error:
             raise DataRefused(_no_listener(error)) from error
-        raise DataRefused("No passive port is free; try again in a moment, or use PORT or EPRT.")
+        if berth is None:
+            raise DataRefused("No passive port is free; try again in a moment, or use PORT or EPRT.")
+        return PassiveListener(self, berth, peer)
 
-    def give_back(self, port: int | None) -> None:
-        """The port's listener is closed. For PassiveListener alone."""
-        if port is not None:
-            self._free.append(port)
+    def close(self) -> None:
+        """Nobody will open a listener any more."""
+        self._most_resting = 0
+        while self._resting:
+            self.retire(self._resting[-1])
 
-    def _listener(self, listening: socket.socket, port: int | None, peer: Ip) -> PassiveListener:
-        return PassiveListener(self, listening, port, peer)
+    def rest(self, berth: _Berth) -> None:
+        """The client came. For PassiveListener alone."""
+        if len(self._resting) >= self._most_resting:
+            self.retire(berth)
+            return
+        berth.user = None
+        berth.deadline.set(self.accept_timeout_s)
+        self._resting.append(berth)
+
+    def retire(self, berth: _Berth) -> None:
+        """Close its socket; the port is free again. For PassiveListener and _Berth alone."""
+        if berth in self._resting:
+            self._resting.remove(berth)
+        berth.deadline.discard()
+        berth.listening.close()
+        if not self._any:
+            self._free.append(berth.port)
+
+    def _rested(self, local: Ip) -> _Berth | None:
+        while (berth := self._picked(local)) is not None:
+            if berth.is_deserted():
+                return berth
+            self.retire(berth)
+        return None
+
+    def _picked(self, local: Ip) -> _Berth | None:
+        """One of those that rest on this address, which rests no more."""
+        resting = self._resting
+        if not resting:
+            return None
+        index = self._dice.below(len(resting))
+        if resting[index].local != local:
+            index = next((other for other, berth in enumerate(resting) if berth.local == local), -1)
+            if index < 0:
+                return None
+        resting[index], resting[-1] = resting[-1], resting[index]
+        return resting.pop()
+
+    def _new(self, local: Ip) -> _Berth | None:
+        if self._any:
+            return _Berth(self, _listen(local, 0), local)
+        for untried in range(len(self._free), 0, -1):
+            index = _RANDOM.randrange(untried)
+            self._free[index], self._free[untried - 1] = self._free[untried - 1], self._free[index]
+            listening = _listen_unless_taken(local, self._free[untried - 1])
+            if listening is not None:
+                self._free.pop(untried - 1)
+                return _Berth(self, listening, local)
+        return None
+
+    def _in_place_of_one_that_rests(self, local: Ip) -> _Berth | None:
+        if not self._resting:
+            return None
+        self.retire(self._resting[0])
+        return self._new(local)
+
+
+class _Berth:
+    """A listening socket that serves one announcement after another. Closes itself when left alone for too long."""
+
+    __slots__ = ("_ports", "deadline", "listening", "local", "port", "user")
+
+    def __init__(self, ports: PassivePorts, listening: socket.socket, local: Ip) -> None:
+        self._ports = ports
+        self.listening = listening
+        self.local = local
+        self.port: int = listening.getsockname()[1]
+        self.user: PassiveListener | None = None
+        self.deadline = ports.deadlines.new(self._expired)
+
+    def is_deserted(self) -> bool:
+        """Whether nobody stands at the door, after those who did were sent away."""
+        for _ in range(_STRANGERS):
+            try:
+                self.listening.accept()[0].close()
+            except BlockingIOError:
+                return True
+            except OSError:
+                continue
+        return False
+
+    def _expired(self) -> None:
+        if self.user is None:
+            self._ports.retire(self)
+        else:
+            self.user.close()
 
 
 class PassiveListener:
     """One announced port. Closes itself when nobody has come within the accept time-out."""
 
-    def __init__(self, ports: PassivePorts, listening: socket.socket, borrowed: int | None, peer: Ip) -> None:
+    __slots__ = ("_berth", "_peer", "_ports", "port")
+
+    def __init__(self, ports: PassivePorts, berth: _Berth, peer: Ip) -> None:
         self._ports = ports
-        self._listening: socket.socket | None = listening
-        self._borrowed = borrowed
+        self._berth: _Berth | None = berth
         self._peer = peer
-        self._unused = ports.deadlines.new(self.close)
-        self._unused.set(ports.accept_timeout_s)
-        self.port: int = listening.getsockname()[1]
+        self.port = berth.port
+        berth.user = self
+        berth.deadline.set(ports.accept_timeout_s)
 
     @property
     def is_open(self) -> bool:
-        return self._listening is not None
+        return self._berth is not None
 
     async def connect(self, waits: Waits) -> socket.socket:
         """The client's connection, at once when it is there already. Raises DataRefused; closes itself in any case."""
-        self._unused.clear()
-        loop = asyncio.get_running_loop()
-        give_up_at = loop.time() + self._ports.accept_timeout_s
         try:
-            while self._listening is not None:
-                if (connection := self._accept_one(self._listening)) is not None:
+            give_up_at = 0.0
+            while self._berth is not None:
+                self._berth.deadline.clear()
+                if (connection := self._accept_one(self._berth.listening)) is not None:
+                    berth, self._berth = self._berth, None
+                    self._ports.rest(berth)
                     return connection
-                left = give_up_at - loop.time()
-                if await waits.ready(self._listening.fileno(), Side.READ, left) is not Woken.READY:
+                now = self._ports.deadlines.now()
+                give_up_at = give_up_at or now + self._ports.accept_timeout_s
+                if await waits.ready(self._berth.listening.fileno(), Side.READ, give_up_at - now) is not Woken.READY:
                     break
             raise DataRefused("The data connection did not come in time; is the passive port open in your firewall?")
         finally:
             self.close()
 
     def close(self) -> None:
-        """Listen no more; the port is free again. Works twice."""
-        self._unused.discard()
-        listening, self._listening = self._listening, None
-        if listening is not None:
-            listening.close()
-            self._ports.give_back(self._borrowed)
+        """Listen no more; the port is free again. Works twice, and does nothing when the client has come."""
+        berth, self._berth = self._berth, None
+        if berth is not None:
+            self._ports.retire(berth)
 
     def _accept_one(self, listening: socket.socket) -> socket.socket | None:
         for _ in range(_STRANGERS):
@@ -109,6 +200,22 @@ class PassiveListener:
                 return connection
             connection.close()
         return None  # the loop asks again when others have had their turn
+
+
+class _Dice:
+    """Numbers that nobody can foretell, without a system call for each."""
+
+    __slots__ = ("_numbers",)
+
+    def __init__(self) -> None:
+        self._numbers = b""
+
+    def below(self, count: int) -> int:
+        """One of 0 ... `count` - 1, for counts up to 256."""
+        if not self._numbers:
+            self._numbers = os.urandom(256)
+        number, self._numbers = self._numbers[0], self._numbers[1:]
+        return number * count >> 8
 
 
 def _listen_unless_taken(local: Ip, port: int) -> socket.socket | None:

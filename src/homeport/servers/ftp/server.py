@@ -111,6 +111,7 @@ class FtpServer:
         await self._wait_until_gone(_CLOSE_S)
         if self._front is not None:
             self._front.farewells.close()
+            self._front.passive.close()
             self._front.deadlines.close()
 
     async def _wait_until_gone(self, deadline_s: float) -> None:
