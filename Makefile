@@ -42,9 +42,8 @@ cover: .venv-test ## what no test reaches, in the whole package: htmlcov/index.h
 docs: .venv-test ## write the papers that are made from the code
 	$(PYTHON_ENV) tools/make-docs
 
-bench: .venv-test ## the benchmarks, where they are present
-	@if [ -x benchmarks/run ]; then exec benchmarks/run $(ARGS); \
-	else echo "bench: benchmarks/run is not there; a benchmark belongs into benchmarks/, started by benchmarks/run" >&2; exit 1; fi
+bench: .venv-test ## peers and Homeport in turn, ratios in one table: benchmarks/README.md; ARGS="--rows noop-16"
+	$(PYTHON_ENV) -m benchmarks $(ARGS)
 
 clean: ## remove what the targets made, never ./homeport-data
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache htmlcov .coverage .coverage.*
