@@ -68,4 +68,4 @@ def test_memory_is_bounded_by_one_line(pieces: list[bytes]) -> None:
             if not isinstance(line, bytes) and line is not Fault.CONTROL:
                 break
         assert len(reader) <= 21
-        assert len(reader._telnet._pending) <= 3
+        assert len(reader._telnet.pending) <= 3

@@ -120,7 +120,10 @@ class FtpEngine:
         return (
             self._work is not _CLOSED
             and self._output_size < self._policy.max_output_bytes
-            and (not self._waits or len(self._lines) + self._held_cost <= self._policy.max_waiting_bytes)
+            and (
+                not (self._lines.waiting or self._held)  # a part of a line at most, which the reader bounds
+                or len(self._lines) + self._held_cost <= self._policy.max_waiting_bytes
+            )
         )
 
     # Bytes and events
@@ -135,7 +138,7 @@ class FtpEngine:
             return
         self._lines.receive(data)
         self._pump()
-        if self._waits and len(self._lines) + self._held_cost > self._policy.max_waiting_bytes + _MAX_BURST:
+        if self._lines.waiting and len(self._lines) + self._held_cost > self._policy.max_waiting_bytes + _MAX_BURST:
             self.terminate("Too many commands are waiting.")
 
     def receive_eof(self) -> None:
@@ -158,7 +161,7 @@ class FtpEngine:
             self._output_size = 0
         if self._lines.waiting or self._held:
             self._pump()
-        return output[0] if len(output) == 1 else b"".join(output)
+        return b"".join(output)
 
     def take_restart(self) -> int:
         """The offset of REST, 0 without; it counts once."""
@@ -208,7 +211,8 @@ class FtpEngine:
             self._close_after(text)
         elif self._aborting or self._quitting:
             self._after_transfer()
-        self._pump()
+        if self._lines.waiting or self._held:
+            self._pump()
 
     def reply_aside(self, code: int, text: str | Sequence[str]) -> None:
         """Answer a Request that had `aside` set, with a final reply. Raises Misuse when there is none."""
@@ -261,21 +265,17 @@ class FtpEngine:
 
     # Inside
 
-    @property
-    def _waits(self) -> bool:
-        """Whether more than a part of a line waits, which the reader bounds."""
-        return self._lines.waiting or bool(self._held)
-
     def _say(self, code: int, text: str | Sequence[str]) -> None:
         """Queue a reply that is made just now."""
         wire = plain_line(code, text) if isinstance(text, str) else None
-        self._put(render(Reply.of(code, text), self.names.encode) if wire is None else wire)
+        if wire is None:
+            wire = render(Reply.of(code, text), self.names.encode)
+        self._output.append(wire)
+        self._output_size += len(wire)
 
     def _send(self, reply: Reply) -> None:
         """Queue a reply that was made before, often once for all sessions."""
-        self._put(reply.wire or render(reply, self.names.encode))
-
-    def _put(self, wire: bytes) -> None:
+        wire = reply.wire or render(reply, self.names.encode)
         self._output.append(wire)
         self._output_size += len(wire)
 

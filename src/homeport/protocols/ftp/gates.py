@@ -53,9 +53,9 @@ _CLEAR = Protection.CLEAR
 
 
 class Gate:
-    """What one row asks of the session before its command is carried out."""
+    """What one row asks of the session before its command is carried out. `limits_use`: whether `check_use` does."""
 
-    __slots__ = ("_creates", "_data", "_for_members", "_offered", "_priors", "_refusal", "_secret")
+    __slots__ = ("_creates", "_data", "_for_members", "_offered", "_priors", "_refusal", "_secret", "limits_use")
 
     def __init__(self, command: Command) -> None:
         self._refusal = command.refusal
@@ -65,6 +65,7 @@ class Gate:
         self._priors = tuple(PRIORS[prior] for prior in command.priors)
         self._creates = command.creates
         self._data = command.data
+        self.limits_use = command.creates or command.data
 
     def check_access(self, session: Session) -> None:
         """Whether the session may give this command at all now. Raises Refusal: 502, 503, 522, 530, 550."""

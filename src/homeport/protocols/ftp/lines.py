@@ -25,42 +25,44 @@ class Fault(enum.Enum):
 
 
 class Telnet:
-    """Takes Telnet commands out of a stream that may be cut anywhere; a doubled IAC becomes one byte of data."""
+    """Takes Telnet commands out of a stream that may be cut anywhere; a doubled IAC becomes one byte of data.
 
-    __slots__ = ("_pending",)
+    `pending`: IAC, IAC option, or IAC SB [IAC] so far: at most three bytes. Without it, and without an IAC in what
+    comes, there is nothing to strip.
+    """
+
+    __slots__ = ("pending",)
 
     def __init__(self) -> None:
-        self._pending = b""  # IAC, IAC option, or IAC SB [IAC]: at most three bytes
+        self.pending = b""
 
     def strip(self, data: bytes) -> bytes:
         """`data` without Telnet commands. Options are ignored, which refuses them."""
-        if not self._pending and IAC not in data:
-            return data
         kept = bytearray()
         for byte in data:
-            if self._pending:
+            if self.pending:
                 self._after_iac(byte, kept)
             elif byte == IAC:
-                self._pending = b"\xff"
+                self.pending = b"\xff"
             else:
                 kept.append(byte)
         return bytes(kept)
 
     def _after_iac(self, byte: int, kept: bytearray) -> None:
-        if len(self._pending) == 1:
-            self._pending = b""
+        if len(self.pending) == 1:
+            self.pending = b""
             if byte == IAC:
                 kept.append(IAC)
             elif byte in _OPTIONS or byte == _SUBNEGOTIATION:
-                self._pending = bytes((IAC, byte))
+                self.pending = bytes((IAC, byte))
             elif byte not in _COMMANDS:
                 kept += bytes((IAC, byte))  # an old charset's letter, sent by a client that does not double it
-        elif self._pending[1] != _SUBNEGOTIATION:
-            self._pending = b""  # the option's number
-        elif self._pending[-1] == IAC:
-            self._pending = b"" if byte == _SUBNEGOTIATION_END else self._pending[:2]
+        elif self.pending[1] != _SUBNEGOTIATION:
+            self.pending = b""  # the option's number
+        elif self.pending[-1] == IAC:
+            self.pending = b"" if byte == _SUBNEGOTIATION_END else self.pending[:2]
         elif byte == IAC:
-            self._pending += b"\xff"
+            self.pending += b"\xff"
 
 
 class LineReader:
@@ -88,7 +90,9 @@ class LineReader:
     def receive(self, data: bytes) -> None:
         """Add what came; ignored after a fault that ends the reading."""
         if self._fault is None:
-            data = self._telnet.strip(data)
+            telnet = self._telnet
+            if telnet.pending or IAC in data:
+                data = telnet.strip(data)
             self._buffer = self._buffer[self._start :] + data if self._buffer else data
             self._start = 0
             self.waiting = True

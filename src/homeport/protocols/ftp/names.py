@@ -22,12 +22,18 @@ UTF8 = "utf-8"
 
 _RISKY = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]|%\\{")
 _ALIAS = re.compile(r"%\{([1-9A-F][0-9A-F]{0,5}|0)\}")
+_RISKY_ASCII = bytes((*range(0x20), 0x7F, ord("%")))
+_MARK_RISKY = bytes.maketrans(_RISKY_ASCII, b"?" * len(_RISKY_ASCII))
 _TELNET = 0xFF  # IAC: a client might take it, and what follows, out of the line
 
 
-def is_plain(text: str) -> bool:
-    """Whether `text` is sent as it is in every charset: printable ASCII without anything that looks like an alias."""
-    return text.isascii() and text.isprintable() and "%{" not in text
+def plain_bytes(text: str) -> bytes | None:
+    """The bytes of printable ASCII, the same in every charset; None where a charset, or an alias, has a say."""
+    if text.isascii():
+        raw = text.encode()
+        if raw.translate(_MARK_RISKY) == raw:  # the quickest look at every byte that there is
+            return raw
+    return None
 
 
 class Names:
@@ -75,9 +81,9 @@ class Names:
 
     def encode(self, text: str) -> bytes:
         """The bytes of one line, without its end: never a control character, never `?` for what does not fit."""
-        if is_plain(text):
-            return text.encode("ascii")
-        raw = self._try(text) if _RISKY.search(text) is None else None
+        raw = plain_bytes(text)
+        if raw is None and _RISKY.search(text) is None:
+            raw = self._try(text)
         return self._spell(text) if raw is None else raw
 
     def encode_lines(self, lines: Sequence[str]) -> bytes:

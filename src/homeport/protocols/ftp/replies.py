@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from homeport.protocols.ftp.names import is_plain
+from homeport.protocols.ftp.names import plain_bytes
+
+_CODES = tuple(b"%03d " % code for code in range(600))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,8 @@ class Refusal(Exception):
 
 def plain_line(code: int, text: str) -> bytes | None:
     """The bytes of a reply of one line, when they are the same in every charset and nothing in them needs escaping."""
-    return f"{code:03} {text}\r\n".encode("ascii") if is_plain(text) else None
+    raw = plain_bytes(text)
+    return None if raw is None else _CODES[code] + raw + b"\r\n"
 
 
 def render(reply: Reply, encode: Callable[[str], bytes]) -> bytes:

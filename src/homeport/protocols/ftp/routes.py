@@ -25,8 +25,8 @@ class Route:
     """One row. `drops`, `uses`, `spent`: bits of Pending that end before it, with its reply, with an answer at once."""
 
     __slots__ = (
-        "_decode", "_gate", "_parser", "answer", "command", "drops", "during", "name", "remembers", "spent", "step",
-        "subroutes", "uses",
+        "_decode", "_gate", "_parser", "_syntax", "answer", "command", "drops", "during", "name", "remembers", "spent",
+        "step", "subroutes", "uses",
     )  # fmt: skip
 
     def __init__(self, command: Command) -> None:
@@ -41,17 +41,19 @@ class Route:
         self.step = Step.ASKED_FOR_DATA if command.data else Step.ASKED
         self.subroutes = None if command.subcommands is None else _routes(command.subcommands.values())
         self._gate = Gate(command)
+        self._syntax = command.syntax
         self._decode = Names.decode_argument if command.shape in NAMING else Names.decode_text
         self._parser = PARSERS[command.shape]
 
     def admit(self, session: Session, raw: bytes) -> Parsed:
         """The argument in `raw`, when nothing stands against the command. Raises Refusal."""
-        self._gate.check_access(session)
-        command = self.command
+        gate = self._gate
+        gate.check_access(session)
         if self.subroutes is not None:
-            raise Refusal(command.otherwise, f"Syntax: {command.syntax}.")
-        argument = parse(self._parser, self._decode(session.names, raw), command.syntax)
-        self._gate.check_use(session, argument)
+            raise Refusal(self.command.otherwise, f"Syntax: {self._syntax}.")
+        argument = parse(self._parser, self._decode(session.names, raw) if raw else "", self._syntax)
+        if gate.limits_use:
+            gate.check_use(session, argument)
         return argument
 
 
