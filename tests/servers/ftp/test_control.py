@@ -18,7 +18,7 @@ from homeport.core.paths import ROOT
 from homeport.core.sessions import SessionLimits, Sessions
 from homeport.protocols.ftp.events import Request
 from homeport.servers.deadlines import Deadlines
-from homeport.servers.ftp import handlers
+from homeport.servers.ftp import control, handlers
 from homeport.servers.ftp.control import ControlConnection
 from homeport.servers.ftp.data import Farewells
 from homeport.servers.ftp.front import Front, FtpCore
@@ -168,9 +168,29 @@ def test_who_does_not_read_is_not_read_from(run: Run) -> None:
         connection.data_received(b"NOOP\r\n" * 50_000)  # what was on its way already
         assert stand.transport.text() == ""
         connection.resume_writing()
-        assert stand.transport.text().count("\r\n") == 50_000
+        await until(lambda: b"".join(stand.transport.written).count(b"\r\n") == 50_000)
         assert stand.transport.reading
         await stand.close(connection)
+
+    run(main())
+
+
+def test_thousands_of_commands_at_once_are_answered_in_turns(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "_TURN_S", 0.0)  # a turn is one burst of replies, however fast the machine
+
+    async def main() -> None:
+        stand = Stand()
+        flooding = await stand.logged_in()
+        theirs = stand.transport
+        flooding.data_received(b"NOOP\r\n" * 5000 + b"QUIT\r\n")
+        flooding.eof_received()  # they are answered all the same, as if the end had come later
+        turns = [theirs.text().count("\r\n")]
+        while not theirs.closed:
+            await asyncio.sleep(0)  # one round of the loop, in which every connection has its turn
+            turns.append(theirs.text().count("\r\n"))
+        assert sum(turns) == 5001
+        assert max(turns) < 1000
+        await stand.close(flooding)
 
     run(main())
 

@@ -2,7 +2,7 @@
 
 The one rule: commands that need nothing from outside are answered inside `data_received` with one write for all of
 them; a task exists only while a handler waits. Memory is bounded: who does not read his replies is not read from, and
-is cut off by deadline.
+is cut off by deadline. Time is too: who sends thousands of commands at once gets turns of a few milliseconds.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from homeport.servers.tls import TlsPump, TlsState, ready_for_data
 
 _log = logging.getLogger(__name__)
 _ALPN = ("ftp",)
+_TURN_S = 0.002  # what one connection may work before the others have their turn
 _EVERYDAY = frozenset({"QUIT", "the peer closed the connection"})  # how connections end that nobody need know of
 
 
@@ -44,6 +45,8 @@ class ControlConnection(asyncio.Protocol):
         self._tls: TlsPump | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._advancing = False
+        self._gave_way = False  # more is to be done, when others have had their turn
+        self._said_all = False  # nothing follows from the client
         self._full = False  # the client reads too slowly
         self._reading = True
         self._hung_up = False
@@ -95,7 +98,7 @@ class ControlConnection(asyncio.Protocol):
         """See asyncio.Protocol. What was asked before is still answered."""
         if self._tls is not None:
             self._tls.receive_eof()
-        self._engine.receive_eof()
+        self._said_all = True
         self._advance()
         return True  # `_hang_up` closes when the answers are sent
 
@@ -176,20 +179,37 @@ class ControlConnection(asyncio.Protocol):
     # Inside
 
     def _advance(self) -> None:
-        """Act on what the engine has to say until it has nothing more, or the client has to read first."""
+        """Act on what the engine has to say until it has nothing more, or the client has to read first, or the turn
+        is over: it goes on then when other connections have had theirs.
+        """
         if self._advancing:
             return
-        self._advancing = True
-        try:
-            while True:
-                while events := self._engine.events():
-                    for event in events:
-                        self._act(event)
-                if not self._write_output():
-                    break
-        finally:
-            self._advancing = False
+        if not self._gave_way:
+            self._advancing = True
+            try:
+                self._take_turn(self._loop.time() + _TURN_S)
+            finally:
+                self._advancing = False
         self._read_while_wanted()
+
+    def _take_turn(self, ends_at: float) -> None:
+        while True:
+            while events := self._engine.events():
+                for event in events:
+                    self._act(event)
+            if self._write_output():
+                if self._loop.time() >= ends_at:
+                    self._gave_way = True
+                    self._loop.call_soon(self._go_on)
+                    return
+            elif self._said_all and not self._engine.closed:
+                self._engine.receive_eof()
+            else:
+                return
+
+    def _go_on(self) -> None:
+        self._gave_way = False
+        self._advance()
 
     def _write_output(self) -> bool:
         """Send what the engine has; False when there was nothing, or no room for it now."""
@@ -344,9 +364,7 @@ class ControlConnection(asyncio.Protocol):
         if tls.state is TlsState.FAILED:
             self._hang_up(f"TLS failed: {tls.failure}")
         elif tls.state is TlsState.CLOSED:
-            self._engine.receive(clear, self._loop.time())
-            self._engine.receive_eof()
-            return b""
+            self._said_all = True
         return clear
 
     def _tls_is_open(self) -> None:

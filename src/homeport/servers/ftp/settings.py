@@ -14,6 +14,8 @@ from homeport.config.model import Settings
 from homeport.protocols.ftp.policy import Policy, TlsPolicy
 from homeport.servers.ftp.addresses import is_near, parse_ip
 
+_BURST_BYTES = 4096  # replies at a stretch: a hundred or two, in a few milliseconds, and others have their turn
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FtpTimes:
@@ -71,6 +73,7 @@ class FtpSettings:
             legacy_charset=self.legacy_charset,
             forced_charset=self.charset_for(client),
             max_line_bytes=self.max_line_bytes,
+            max_output_bytes=_BURST_BYTES,
         )
 
 
