@@ -45,6 +45,44 @@ def test_threads_start_as_needed_and_stay_within_the_bound(run: Run) -> None:
     run(main())
 
 
+def test_one_owner_has_half_of_the_threads_and_waits_for_himself_alone(run: Run) -> None:
+    async def main() -> None:
+        offload = Offload(4)
+        gate = threading.Event()
+        began: list[int] = []
+
+        def hash_something_large(number: int) -> None:
+            began.append(number)
+            gate.wait(10)
+
+        greedy = [asyncio.ensure_future(offload.run_for("greedy", hash_something_large, n)) for n in range(5)]
+        await asyncio.sleep(0)
+        assert offload.crowded  # three of them wait, so nobody lingers
+        assert await asyncio.gather(offload.run_for("modest", int), offload.run(int)) == [0, 0]
+        assert sorted(began) == [0, 1]
+        gate.set()
+        await asyncio.gather(*greedy)
+        assert sorted(began) == [0, 1, 2, 3, 4]
+        assert offload.threads <= 4
+        assert not offload.crowded
+        offload.close()
+
+    run(main())
+
+
+def test_what_is_held_back_at_the_end_still_runs(run: Run) -> None:
+    async def main() -> None:
+        offload = Offload(2)
+        gate = threading.Event()
+        jobs = [asyncio.ensure_future(offload.run_for(1, gate.wait, 10)) for _ in range(3)]
+        await asyncio.sleep(0)
+        gate.set()
+        offload.close()
+        assert await asyncio.gather(*jobs) == [True] * 3
+
+    run(main())
+
+
 def test_a_caller_that_is_gone_does_no_harm(run: Run) -> None:
     async def main() -> None:
         offload = Offload(1)

@@ -133,8 +133,9 @@ class FtpSession:
         return await self._wire.drained()
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a call of the core, which may block, in a thread."""
-        return await self.front.files.run(function, *args, **kwargs)
+        """Run a call of the core, which may block, in a thread: of those that the account may have at once."""
+        owner = None if self._home is None else self._home.account.id
+        return await self.front.files.run_for(owner, function, *args, **kwargs)
 
     def bucket(self, *, upload: bool) -> Bucket | None:
         """The rate limit of the account's uploads or downloads, shared by its sessions; None where it has none."""

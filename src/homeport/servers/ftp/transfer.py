@@ -44,6 +44,7 @@ class Transfer:
         self.meter = Meter(session.record)
         session.record.begin(deed.name.lower(), str(path), total_bytes=size)
         self._session = session
+        self._owner = session.account.id
         self._bucket = None if deed is Deed.LISTING else session.bucket(upload=deed is Deed.UPLOAD)
         self._waits = Waits()
         self._connection: DataConnection | None = None
@@ -132,7 +133,7 @@ class Transfer:
         while True:
             self.check()
             try:
-                wants = await front.files.run(mover.step)
+                wants = await front.files.run_for(self._owner, mover.step)
             except DataError:
                 self.check()  # a connection that was interrupted looks lost
                 raise
