@@ -100,6 +100,8 @@ WORDS = [
     (FileFailed(SMALL, LocalFailed("disk\n")), "中\x1b: disk\n"),
     (Retrying(ConnectionFailed("gone"), 2.4, 1), "gone; trying again in 2 s"),
     (Restarted(BIG, "it changed"), "big: begins again: it changed"),
+    (FileStarted(BIG, 40 * MIB, 100 * MIB), "big: resumes at 40.0 MiB"),
+    (FileStarted(BIG, 0, 100 * MIB), ""),
     (Notice("hm"), "hm"),
     (Notice("hm", BIG), "big: hm"),
     (JobStarted(4), ""),

@@ -80,7 +80,7 @@ def columns(names: Sequence[str], width: int) -> Iterator[str]:
 
 def _row_counts(names: int, width: int) -> Iterator[int]:
     """Numbers of rows worth trying: one for each number of columns, most columns first."""
-    most = min(names, max(1, width // (1 + _GAP)), 40)
+    most = min(names, max(1, (width + _GAP) // (1 + _GAP)), 40)
     seen = 0
     for count in range(most, 0, -1):
         rows = -(-names // count)

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from homeport.cli.tally import Tally
 from homeport.cli.terminal import printable, say
-from homeport.client.events import Event, FileFailed, JobDone, Notice, Restarted, Retrying, Summary
+from homeport.client.events import Event, FileFailed, FileStarted, JobDone, Notice, Restarted, Retrying, Summary
+from homeport.client.speed import size_text
 
 if TYPE_CHECKING:
     from homeport.cli.connection_options import Moving
@@ -90,6 +91,8 @@ def words_of(event: Event) -> str:
         return f"{event.item.name}: {event.error}"
     if isinstance(event, Retrying):
         return f"{event.error}; trying again in {event.delay_s:.0f} s"
+    if isinstance(event, FileStarted) and event.offset:
+        return f"{event.item.name}: resumes at {size_text(event.offset)}"
     if isinstance(event, Restarted):
         return f"{event.item.name}: begins again: {event.reason}"
     if isinstance(event, Notice):

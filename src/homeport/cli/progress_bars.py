@@ -75,7 +75,7 @@ class BarDrawing(Drawing):
         return Text("\n".join(lines), no_wrap=True, overflow="crop")
 
     def _lines(self, now: float) -> Iterator[str]:
-        room = self._console.size.width - len(_row(0, 1, 0, 0)) - 2
+        room = self._console.size.width - len(_row(0, 1, 0, 0)) - 5  # the terminal may print ^C behind it
         width = max(8, min(_LONGEST_NAME, room))
         for active in list(self.tally.active.values())[:_MOST_FILES]:
             active.speed.tick(now)
