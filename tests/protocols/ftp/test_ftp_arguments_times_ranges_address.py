@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 
 import pytest
@@ -34,7 +35,7 @@ from homeport.protocols.ftp.arguments import (
 from homeport.protocols.ftp.ranges import ByteRange
 from homeport.protocols.ftp.replies import Refusal
 from homeport.protocols.ftp.settings import Expectation
-from homeport.protocols.ftp.times import format_time, parse_time
+from homeport.protocols.ftp.times import Days, format_time, parse_time
 
 NOON = 1_577_880_000_000_000_000  # 2020-01-01 12:00:00 UTC
 
@@ -284,3 +285,11 @@ def test_passive_replies_both_ways() -> None:
     for text in ("Entering", "(|||70000|)", "(||!5|)"):
         with pytest.raises(ValueError, match=r"no port in the reply|the port is no number"):
             parse_epsv(text)
+
+
+def test_what_is_remembered_of_days_is_bounded() -> None:
+    days = Days(lambda date: date.year)
+    for day in range(10_000):
+        assert days[day] == (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=day)).year
+        assert len(days) <= 4096
+    assert days[0] == 1970

@@ -38,6 +38,14 @@ def test_facts(kind: str, line: str) -> None:
     assert FactLines(ALL_FACTS, ALL_RIGHTS).line("a b", kind, File()) == line
 
 
+def test_two_files_are_one_only_on_one_device() -> None:
+    line = FactLines({"unique"}, ALL_RIGHTS).line
+    files = [File(), File(inode=256), File(device=16), File()]
+    assert [line("x", "file", file) for file in files] == [
+        "unique=801gff; x", "unique=801g100; x", "unique=10gff; x", "unique=801gff; x",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("facts", "line"),
     [

@@ -106,6 +106,19 @@ def test_many_lines() -> None:
     assert names.encode_lines(["a", "文"]) == "a\r\n文\r\n".encode()
     assert names.encode_lines(["a\nb", "c"]) == b"a%{A}b\r\nc\r\n"
     assert names.encode_lines(["a\rb", "c"]) == b"a%{D}b\r\nc\r\n"
+    assert names.encode_lines(["a\r\nb", "c"]) == b"a%{D}%{A}b\r\nc\r\n"
+    assert names.encode_lines(["100%", "© …"]) == "100%\r\n© …\r\n".encode()
+    assert names.encode_lines(["\x85", "©"]) == b"%{85}\r\n" + "©\r\n".encode()
+    assert names.encode_lines(["\u2029", "…"]) == b"%{2029}\r\n" + "…\r\n".encode()
+
+
+TEXTS = st.text(st.one_of(st.characters(), st.sampled_from("\r\n%{}A\x7f\x85\u2028\udcff©…")), max_size=8)
+
+
+@given(st.lists(TEXTS, max_size=6), st.sampled_from([None, "utf-8", *CHARSETS]))
+def test_many_lines_are_what_each_is_alone(lines: list[str], charset: str | None) -> None:
+    names = Names("gb18030", charset)
+    assert names.encode_lines(lines) == b"".join(names.encode(line) + b"\r\n" for line in lines)
 
 
 @given(st.binary(max_size=40), st.sampled_from([None, "utf-8", *CHARSETS]), st.sampled_from(CHARSETS))

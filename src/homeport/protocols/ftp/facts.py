@@ -5,11 +5,10 @@ The one rule: a folder of 50,000 entries costs one short call an entry, so all t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from operator import itemgetter
+from collections.abc import Collection
 
 from homeport.protocols.ftp.listed import Listed
-from homeport.protocols.ftp.times import format_time
+from homeport.protocols.ftp.times import DAY_S, DAYS, MINUTES, SECONDS, seconds_of
 
 # In the order in which they are sent and FEAT lists them.
 FACT_ORDER = ("type", "size", "modify", "perm", "unique", "UNIX.mode")
@@ -46,13 +45,8 @@ _PERMS = {
     "parent": _FOLDER_PERMS,
 }
 
-_Values = tuple[int, str, str, int, str]  # size, modify, unique, mode, name
-_COLUMNS = {
-    "size": ("size=%d;", 0),
-    "modify": ("modify=%s;", 1),
-    "unique": ("unique=%s;", 2),
-    "UNIX.mode": ("UNIX.mode=0%03o;", 3),
-}
+_MODES = tuple(f"UNIX.mode=0{mode:03o}; " for mode in range(0o1000))
+_NO_MODES = (" ",) * 0o1000
 
 
 def perm_fact(kind: str, rights: Collection[str]) -> str:
@@ -64,30 +58,30 @@ class FactLines:
     """Makes fact lines for one listing: the facts that OPTS MLST left, and the account's rights."""
 
     def __init__(self, facts: Collection[str], rights: Collection[str]) -> None:
-        self._kinds = {kind: _compile(kind, facts, rights) for kind in TYPES}
+        self._kinds = {kind: _constants(kind, facts, rights) for kind in TYPES}
+        self._modify = "modify" in facts
+        self._unique = "unique" in facts
+        self._device, self._device_text = -1, ""  # nearly always the same
+        self._modes = _MODES if "UNIX.mode" in facts else _NO_MODES
 
     def line(self, name: str, kind: str, entry: Listed) -> str:
         """One entry without a line end; `kind` is a key of TYPES, `name` what stands behind the facts."""
-        template, pick = self._kinds[kind]
-        unique = f"{entry.device:x}g{entry.inode:x}"
-        values = (entry.size, format_time(entry.mtime_ns), unique, entry.mode & 0o777, name)
-        return template % (pick(values) if pick else values[-1:])
+        head, sized, perm = self._kinds[kind]
+        if sized:
+            head = f"{head}size={entry.size};"
+        if self._modify:
+            seconds = seconds_of(entry.mtime_ns)
+            second = seconds % DAY_S
+            head = f"{head}modify={DAYS[seconds // DAY_S]}{MINUTES[second // 60]}{SECONDS[second % 60]};"
+        if self._unique:
+            if entry.device != self._device:
+                self._device, self._device_text = entry.device, f"unique={entry.device:x}g"
+            perm = f"{perm}{self._device_text}{entry.inode:x};"
+        return f"{head}{perm}{self._modes[entry.mode & 0o777]}{name}"
 
 
-def _compile(
-    kind: str, facts: Collection[str], rights: Collection[str]
-) -> tuple[str, Callable[[_Values], object] | None]:
-    """The %-template of one kind, and what picks the values that it wants; None when it wants the name alone."""
-    template, columns = "", []
-    for fact in FACT_ORDER:
-        if fact not in facts:
-            continue
-        if fact == "type":
-            template += f"type={TYPES[kind]};"
-        elif fact == "perm":
-            template += f"perm={perm_fact(kind, rights)};"
-        elif fact != "size" or kind == "file":
-            text, column = _COLUMNS[fact]
-            template += text
-            columns.append(column)
-    return template + " %s", itemgetter(*columns, 4) if columns else None
+def _constants(kind: str, facts: Collection[str], rights: Collection[str]) -> tuple[str, bool, str]:
+    """The facts that are the same for all of one kind: what stands before the size, whether that follows, and perm."""
+    head = f"type={TYPES[kind]};" if "type" in facts else ""
+    perm = f"perm={perm_fact(kind, rights)};" if "perm" in facts else ""
+    return head, "size" in facts and kind == "file", perm

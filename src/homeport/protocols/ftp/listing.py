@@ -5,26 +5,27 @@ The one rule: same as in `facts.py`, all that is the same for many entries is ma
 
 from __future__ import annotations
 
-from functools import lru_cache
+from datetime import datetime
 
 from homeport.protocols.ftp.listed import Listed
-from homeport.protocols.ftp.times import clamp_seconds, date_of
+from homeport.protocols.ftp.times import DAY_S, Days, seconds_of
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _TRIADS = ("---", "--x", "-w-", "-wx", "r--", "r-x", "rw-", "rwx")
 _MODES = tuple(_TRIADS[bits >> 6] + _TRIADS[bits >> 3 & 7] + _TRIADS[bits & 7] for bits in range(0o1000))
 _LETTERS = {"file": "-", "directory": "d", "link": "l", "other": "s"}
 _CLOCK = tuple(f"{hour:02d}:{minute:02d}" for hour in range(24) for minute in range(60))
-_DAY_S = 86400
-_RECENT_S = 180 * _DAY_S  # older, or from the future, and `ls` shows the year in place of the hour
+_LINKS = tuple(f"{links:3d}" for links in range(100))
+_RECENT_S = 180 * DAY_S  # older, or from the future, and `ls` shows the year in place of the hour
 
 
-@lru_cache(maxsize=4096)
-def _day_text(day: int) -> tuple[str, str]:
-    """`Nov 20 ` and `Nov 20  2026` of the day that many days after the epoch."""
-    date = date_of(day)
+def _day_texts(date: datetime) -> tuple[str, str]:
+    """`Nov 20 ` and `Nov 20  2026`."""
     head = f"{_MONTHS[date.month - 1]} {date.day:2d} "
     return head, f"{head} {date.year:04d}"
+
+
+_DAYS = Days(_day_texts)
 
 
 class ListLines:
@@ -39,9 +40,14 @@ class ListLines:
 
     def line(self, name: str, kind: str, entry: Listed) -> str:
         """One entry without a line end; `kind` is `file`, `directory`, `link` or `other`."""
-        seconds = clamp_seconds(entry.mtime_ns)
-        day, second = divmod(seconds, _DAY_S)
-        head, old = _day_text(day)
-        when = head + _CLOCK[second // 60] if self._oldest < seconds <= self._newest else old
-        mode = _LETTERS[kind] + _MODES[entry.mode & 0o777]
-        return f"{mode} {entry.links:3d} {self._owner} {entry.size:12d} {when} {name}"
+        seconds = seconds_of(entry.mtime_ns)
+        when, old = _DAYS[seconds // DAY_S]
+        if self._oldest < seconds <= self._newest:
+            when += _CLOCK[seconds % DAY_S // 60]
+        else:
+            when = old
+        links = entry.links
+        # A width in a format takes longer than the rest of the line.
+        count = _LINKS[links] if links < len(_LINKS) else str(links)
+        size = str(entry.size).rjust(12)
+        return f"{_LETTERS[kind]}{_MODES[entry.mode & 0o777]} {count} {self._owner} {size} {when} {name}"

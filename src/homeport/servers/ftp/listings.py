@@ -176,12 +176,13 @@ def _names(view: _View, text: str | None) -> Iterator[str]:
 
 def _long_line(session: FtpSession) -> LineOf:
     line = ListLines(session.account.name, time.time()).line
-    return lambda entry: line(entry.name, entry.kind.value, entry)
+    # `_value_` is what `value` looks up, ten times as fast: one for every file of a folder.
+    return lambda entry: line(entry.name, entry.kind._value_, entry)
 
 
 def _fact_line(session: FtpSession) -> LineOf:
     line = FactLines(session.settings.facts, session.account.rights.names()).line
-    return lambda entry: line(entry.name, entry.kind.value, entry)
+    return lambda entry: line(entry.name, entry.kind._value_, entry)
 
 
 HANDLERS = {
