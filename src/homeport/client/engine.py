@@ -169,19 +169,17 @@ class Engine:
             self._attend(job, threads)
             raise
 
-    def _thread(self, job: Job, number: int) -> threading.Thread:
-        worker = Worker(job, self._pool, self.options, self._states, self._origin)
-        # A daemon: a connection attempt that cannot be interrupted must not keep a stopped program alive.
-        return threading.Thread(target=worker.run, name=f"transfer-{number}", daemon=True)
+    def _thread(self, job: Job, number: int) -> _WorkerThread:
+        return _WorkerThread(Worker(job, self._pool, self.options, self._states, self._origin), number)
 
-    def _attend(self, job: Job, threads: list[threading.Thread]) -> None:
+    def _attend(self, job: Job, threads: list[_WorkerThread]) -> None:
         """Until all threads are through; once the job ends, interrupt whatever they wait for."""
-        while any(thread.is_alive() for thread in threads) and not job.ending.is_set():
+        while not all(thread.ended.is_set() for thread in threads) and not job.ending.is_set():
             _join_any(threads)
         if not job.ending.is_set():
             return
         deadline = self._around.clock() + self.options.stop_within_s
-        while any(thread.is_alive() for thread in threads) and self._around.clock() < deadline:
+        while not all(thread.ended.is_set() for thread in threads) and self._around.clock() < deadline:
             self._pool.interrupt()
             _join_any(threads)
 
@@ -189,6 +187,23 @@ class Engine:
 _LOOK_EVERY_S = 0.05
 
 
-def _join_any(threads: list[threading.Thread]) -> None:
+class _WorkerThread(threading.Thread):
+    """Tells itself when it has ended: where a signal interrupts `join`, Python 3.11 takes a running thread for ended."""
+
+    def __init__(self, worker: Worker, number: int) -> None:
+        # A daemon: a connection attempt that cannot be interrupted must not keep a stopped program alive.
+        super().__init__(name=f"transfer-{number}", daemon=True)
+        self.ended = threading.Event()
+        self._worker = worker
+
+    def run(self) -> None:
+        try:
+            self._worker.run()
+        finally:
+            self.ended.set()
+
+
+def _join_any(threads: list[_WorkerThread]) -> None:
     """Wait a moment for one that still runs."""
-    next(thread for thread in threads if thread.is_alive() or thread is threads[-1]).join(_LOOK_EVERY_S)
+    running = (thread for thread in threads if not thread.ended.is_set())
+    next(running, threads[-1]).ended.wait(_LOOK_EVERY_S)

@@ -44,10 +44,14 @@ class Secured:
 def secure(plain: socket.socket, using: ssl.SSLContext, server: str, host: str, trust: Trust) -> Secured:
     """Shake hands and judge. Raises NotVouchedFor, ConnectionFailed, IdentityChanged, IdentityUnknown."""
     secured = shake_hands(plain, using, host, None)
-    certificate = secured.getpeercert(binary_form=True) or b""
-    fingerprint = fingerprint_of(certificate)
-    if using.verify_mode == ssl.CERT_NONE:
-        trust.judge(FirstContact(server, fingerprint, expiry_of(certificate)))
+    try:
+        certificate = secured.getpeercert(binary_form=True) or b""
+        fingerprint = fingerprint_of(certificate)
+        if using.verify_mode == ssl.CERT_NONE:
+            trust.judge(FirstContact(server, fingerprint, expiry_of(certificate)))
+    except BaseException:
+        secured.close()
+        raise
     return Secured(secured, fingerprint)
 
 

@@ -138,10 +138,13 @@ class Control:
     def _learn_features(self) -> None:
         # All at once: one round trip. PBSZ comes first because PROT needs it (RFC 4217 section 9).
         feat = self.send("FEAT")
+        site = self.send("SITE", "HELP") if self.answers_in_order else None  # our own server's extras
         protect = [self.send("PBSZ", "0"), self.send("PROT", "P")] if self.is_private else []
         unchanged = self.send("TYPE", "I")
         reply = self.answer(feat)
         self.features = reply_reader.features(reply) if reply.is_success else {}
+        if site is not None and self.answer(site).is_success:
+            self.features["SITE"] = f"{self.features.get('SITE', '')} {self.text(self.answer(site))}"
         for asked in protect:
             self.accept(self.answer(asked), "protect transfers")
         self.accept(self.answer(unchanged), "transfer files unchanged")
@@ -273,7 +276,8 @@ class Control:
         """From another thread: whatever is waited for fails now."""
         if self._socket is not None:
             with contextlib.suppress(OSError):
-                self._socket.shutdown(socket.SHUT_RDWR)
+                # SSLSocket's own takes TLS away first: what another thread sends meanwhile would go in the clear.
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
     def close(self, *, politely: bool = False) -> None:
         """Close; `politely` says QUIT first and waits for no answer."""

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 
 from homeport.client import tls
-from homeport.client.errors import ConnectionFailed, Incompatible, ProtocolViolation, Stalled
+from homeport.client.errors import ClientError, ConnectionFailed, Incompatible, ProtocolViolation, Stalled
 from homeport.client.ftp.control import Asked, Control
 from homeport.client.remote import Digest
 from homeport.protocols.ftp import reply_reader
@@ -77,20 +77,22 @@ class Data:
         return Digest("SHA-256", found[1].lower()) if found else None
 
     def abort(self) -> None:
-        """End it early. The control connection goes too: what state the server is in would be a guess."""
+        """End it early. Without the server's last word the control connection goes too: its state would be a guess."""
         if not self._is_private:
             # A stream in the clear that is closed looks whole; one that is reset does not.
             with contextlib.suppress(OSError):
                 self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._socket.close()
-        self._control.close()
+        if self._asked.final is None:
+            self._control.close()
 
     def interrupt(self) -> None:
         """From another thread: whatever is waited for fails now, or within a second."""
         self._is_interrupted = True
         with contextlib.suppress(OSError):
             # In the clear nothing may go out that reads as the end of the file; see `_send_all`.
-            self._socket.shutdown(socket.SHUT_RDWR if self._is_private else socket.SHUT_RD)
+            # SSLSocket's own shutdown takes TLS away first: what another thread sends meanwhile would go in the clear.
+            socket.socket.shutdown(self._socket, socket.SHUT_RDWR if self._is_private else socket.SHUT_RD)
 
     @property
     def _is_private(self) -> bool:
@@ -175,7 +177,6 @@ def agree(control: Control, asked: Asked, doing: str) -> None:
 
 
 def _private(control: Control, connected: socket.socket, asked: Asked, doing: str) -> socket.socket:
-    secured: socket.socket = connected
     if control.tls_context is not None:
         # A server that refuses never answers the handshake; so its reply is read first, while the handshake begins.
         try:
@@ -191,10 +192,15 @@ def _private(control: Control, connected: socket.socket, asked: Asked, doing: st
                 # The server says on the control connection what it disliked, a missing resumption for instance.
                 control.accept(control.answer(asked), "open a private data connection")
             raise ConnectionFailed(str(failure)) from failure
-        assert isinstance(secured, ssl.SSLSocket)
-        tls.same_server(secured, control.fingerprint)
-    secured.settimeout(control.options.stall_timeout_s)
-    return secured
+        try:
+            tls.same_server(secured, control.fingerprint)
+        except ClientError:
+            secured.close()
+            raise
+        secured.settimeout(control.options.stall_timeout_s)
+        return secured
+    connected.settimeout(control.options.stall_timeout_s)
+    return connected
 
 
 class Passive:

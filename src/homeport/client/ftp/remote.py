@@ -353,7 +353,7 @@ def _abilities(control: Control) -> Abilities:
     features = control.features
     by_hash = [word.rstrip("*").upper() for word in re.split(r"[;\s]+", features.get("HASH", "")) if word]
     by_verb = [name for name, verbs in _DIGEST_VERBS.items() if any(verb in features for verb in verbs)]
-    site = re.split(r"[;\s]+", features.get("SITE", "").upper())
+    site = re.findall(r"[A-Z]+", features.get("SITE", "").upper())
     return Abilities(
         digests=tuple(by_hash if "HASH" in features else by_verb),
         partial_digests="RANG" in features if "HASH" in features else bool(by_verb),
