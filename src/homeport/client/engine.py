@@ -160,13 +160,13 @@ class Engine:
 
     def _work(self, job: Job, workers: int) -> None:
         threads = [self._thread(job, number) for number in range(workers)]
-        for thread in threads:
-            thread.start()
         try:
+            for thread in threads:
+                thread.start()
             self._attend(job, threads)
         except BaseException:
             job.stop()
-            self._attend(job, threads)
+            self._attend(job, [thread for thread in threads if thread.ident is not None])
             raise
 
     def _thread(self, job: Job, number: int) -> _WorkerThread:
@@ -188,7 +188,7 @@ _LOOK_EVERY_S = 0.05
 
 
 class _WorkerThread(threading.Thread):
-    """Tells itself when it has ended: where a signal interrupts `join`, Python 3.11 takes a running thread for ended."""
+    """Tells itself when it has ended: after a signal in `join`, Python 3.11 takes a running thread for ended."""
 
     def __init__(self, worker: Worker, number: int) -> None:
         # A daemon: a connection attempt that cannot be interrupted must not keep a stopped program alive.

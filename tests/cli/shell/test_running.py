@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import os
+import signal
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -136,6 +139,38 @@ def test_kill_keeps_the_rest_going(session: Session, server: FakeServer, capfd: 
     run_line(session, "get a.txt & kill 1; jobs")
     assert "[1] get a.txt: stopped: " in capfd.readouterr().out
     assert session.jobs.running() == []
+
+
+def is_at_work(thread: threading.Thread) -> bool:
+    """Whether it has more to do than to end."""
+    thread.join(1)
+    return thread.is_alive()
+
+
+def test_ctrl_c_leaves_no_thread_behind(session: Session, server: FakeServer, capfd: Capture) -> None:
+    """The next command must not find the old one still at the file."""
+    is_interrupted = threading.Event()
+
+    def stuck(deed: str, _path: str) -> ConnectionFailed | None:
+        if deed != "reading":
+            return None
+        if not is_interrupted.is_set():
+            is_interrupted.set()
+            os.kill(os.getpid(), signal.SIGINT)
+        deadline = time.monotonic() + 30
+        while all(remote.is_open for remote in server.remotes) and time.monotonic() < deadline:
+            time.sleep(0.001)
+        return ConnectionFailed("interrupted")
+
+    server.fail = stuck
+    attempt(session, "get a.txt")
+    assert "interrupted; what was transferred is kept\n" in capfd.readouterr().err
+    assert not [
+        thread for thread in threading.enumerate() if thread.name.startswith("transfer-") and is_at_work(thread)
+    ]
+    server.fail = lambda _deed, _path: None
+    run_line(session, "get a.txt")
+    assert Path("a.txt").read_bytes() == b"one"
 
 
 def test_too_many_in_the_background(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:

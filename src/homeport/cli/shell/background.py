@@ -53,23 +53,29 @@ class BackgroundJob:
     drawing: QuietDrawing
     summary: Summary | None = None
     error: ClientError | None = None
-    thread: threading.Thread = field(init=False)
+    ended: threading.Event = field(default_factory=threading.Event)  # a thread's own word is wrong after a signal
 
     def run(self, items: Items) -> None:
         """To its end, in the job's own thread."""
+        try:
+            self._do(items)
+            if self.error is not None:
+                say(f"[{self.number}] {printable(str(self.error))}")
+        finally:
+            self.ended.set()
+
+    def _do(self, items: Items) -> None:
         try:
             with self.engine:
                 self.summary = self.engine.run(Counter(self.engine).through(items(self.engine)))
             self.error = self.summary.verdict
         except ClientError as failure:
             self.error = failure
-        if self.error is not None:
-            say(f"[{self.number}] {printable(str(self.error))}")
 
     @property
     def state(self) -> str:
         """A line for `jobs`."""
-        if self.thread.is_alive():
+        if not self.ended.is_set():
             return self.drawing.tally.line(time.monotonic())
         if self.error is not None:
             return f"failed: {self.error}"
@@ -98,10 +104,10 @@ class Jobs:
         self._count += 1
         drawing = QuietDrawing(self._count)
         job = BackgroundJob(self._count, title, engine_for(connector, url, moving, drawing.hear), drawing)
-        job.thread = threading.Thread(target=job.run, args=(items,), name=f"job-{job.number}", daemon=True)
-        self._jobs = [*self.running(), *[old for old in self._jobs if not old.thread.is_alive()][-MOST_JOBS:], job]
+        thread = threading.Thread(target=job.run, args=(items,), name=f"job-{job.number}", daemon=True)
+        self._jobs = [*self.running(), *[old for old in self._jobs if old.ended.is_set()][-MOST_JOBS:], job]
         self._jobs.sort(key=lambda each: each.number)
-        job.thread.start()
+        thread.start()
         return job
 
     def all(self) -> list[BackgroundJob]:
@@ -110,7 +116,7 @@ class Jobs:
 
     def running(self) -> list[BackgroundJob]:
         """Those under way."""
-        return [job for job in self._jobs if job.thread.is_alive()]
+        return [job for job in self._jobs if not job.ended.is_set()]
 
     def find(self, number: str) -> BackgroundJob:
         """The job of that number. Raises UsageError."""
@@ -122,8 +128,8 @@ class Jobs:
     def wait(self, jobs: list[BackgroundJob] | None = None) -> None:
         """Until these, or all, have ended. Ctrl-C ends the waiting, not the transfers."""
         for job in self.running() if jobs is None else jobs:
-            while job.thread.is_alive():
-                job.thread.join(_LOOK_EVERY_S)
+            while not job.ended.wait(_LOOK_EVERY_S):
+                pass
 
     def stop(self) -> None:
         """End all that are under way; what was transferred is kept."""
@@ -134,7 +140,7 @@ class Jobs:
     def take_failure(self) -> BackgroundJob | None:
         """The first that has ended badly and was not taken before."""
         for job in self._jobs:
-            if not job.thread.is_alive() and not job.is_clean:
+            if job.ended.is_set() and not job.is_clean:
                 self._jobs.remove(job)
                 return job
         return None
