@@ -27,7 +27,7 @@ from homeport.protocols.ftp.lines import Fault, LineReader
 from homeport.protocols.ftp.names import Names
 from homeport.protocols.ftp.policy import Policy
 from homeport.protocols.ftp.ranges import ByteRange
-from homeport.protocols.ftp.replies import Refusal, Reply, plain_line, render
+from homeport.protocols.ftp.replies import Refusal, Reply, render, render_line
 from homeport.protocols.ftp.routes import ROUTES, TRANSIENT, Route, route_of
 from homeport.protocols.ftp.session import Session
 from homeport.protocols.ftp.settings import Expectation, Pending, Settings
@@ -267,9 +267,8 @@ class FtpEngine:
 
     def _say(self, code: int, text: str | Sequence[str]) -> None:
         """Queue a reply that is made just now."""
-        wire = plain_line(code, text) if isinstance(text, str) else None
-        if wire is None:
-            wire = render(Reply.of(code, text), self.names.encode)
+        encode = self.session.names.encode
+        wire = render_line(code, text, encode) if isinstance(text, str) else render(Reply.of(code, text), encode)
         self._output.append(wire)
         self._output_size += len(wire)
 

@@ -19,8 +19,9 @@ import re
 from collections.abc import Sequence
 
 UTF8 = "utf-8"
+_ARE_UTF8 = (None, UTF8)  # while it is undecided, UTF-8 is sent
 
-_RISKY = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]|%\\{")
+_RISKY = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _ALIAS = re.compile(r"%\{([1-9A-F][0-9A-F]{0,5}|0)\}")
 _CONTROLS = bytes((*range(0x20), 0x7F))
 _RISKY_UTF8 = re.compile(rb"\xc2[\x80-\x9f]|\xe2\x80[\xa8\xa9]")  # the rest of the controls, and line separators
@@ -84,19 +85,24 @@ class Names:
     def encode(self, text: str) -> bytes:
         """The bytes of one line, without its end: never a control character, never `?` for what does not fit."""
         raw = plain_bytes(text)
-        if raw is None and _RISKY.search(text) is None:
-            raw = self._try(text)
+        if raw is None:
+            raw = self._encode(text, 0)
         return self._spell(text) if raw is None else raw
 
     def encode_lines(self, lines: Sequence[str]) -> bytes:
         """Many lines at once, each ended by CRLF: the fast way for listings."""
         text = "\r\n".join(lines)
-        raw = _without_risk(text, 2 * len(lines) - 2)
-        if raw is not None and self._charset not in (None, UTF8) and not text.isascii():
-            raw = self._try(text)
-        if raw is not None and lines:
+        raw = self._encode(text, 2 * len(lines) - 2)  # which fits no text when there are no lines
+        if raw is not None:
             return raw + b"\r\n"
         return b"".join([self.encode(line) + b"\r\n" for line in lines])
+
+    def _encode(self, text: str, controls: int) -> bytes | None:
+        """The bytes of text that needs no alias, and in which these many control characters are ends of lines."""
+        raw = _without_risk(text, controls)
+        if raw is None or self._charset in _ARE_UTF8 or text.isascii():
+            return raw
+        return self._try(text)
 
     def _try(self, text: str) -> bytes | None:
         """The bytes of text that needs no alias; None when it does."""
@@ -128,7 +134,7 @@ class Names:
 def _without_risk(text: str, controls: int) -> bytes | None:
     """The UTF-8 of `text` if there is nothing in it that needs an alias, and no control characters but these many.
 
-    The same as a search for `_RISKY`, ten times as fast: it looks at bytes, and closer only where it must.
+    The same as a search for `_RISKY` and `%{`, ten times as fast: it looks at bytes, and closer only where it must.
     """
     try:
         raw = text.encode(UTF8)

@@ -27,7 +27,8 @@ class Reply:
     wire: bytes | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "wire", plain_line(self.code, self.lines[0]) if len(self.lines) == 1 else None)
+        raw = plain_bytes(self.lines[0]) if len(self.lines) == 1 else None
+        object.__setattr__(self, "wire", None if raw is None else _CODES[self.code] + raw + b"\r\n")
 
     @classmethod
     def of(cls, code: int, text: str | Sequence[str]) -> Reply:
@@ -53,18 +54,17 @@ class Refusal(Exception):
         self.reply = Reply(code, (text,))
 
 
-def plain_line(code: int, text: str) -> bytes | None:
-    """The bytes of a reply of one line, when they are the same in every charset and nothing in them needs escaping."""
-    raw = plain_bytes(text)
-    return None if raw is None else _CODES[code] + raw + b"\r\n"
+def render_line(code: int, text: str, encode: Callable[[str], bytes]) -> bytes:
+    """As `render`, for one line that is made just now: no Reply is needed on the way."""
+    return _CODES[code] + encode(text) + b"\r\n"
 
 
 def render(reply: Reply, encode: Callable[[str], bytes]) -> bytes:
     """The bytes of `reply`; `encode` is the session's `Names.encode`, which escapes control characters."""
+    if len(reply.lines) == 1:
+        return render_line(reply.code, reply.lines[0], encode)
     code = b"%03d" % reply.code
     *inner, last = [encode(line) for line in reply.lines]
-    if not inner:
-        return code + b" " + last + b"\r\n"
     parts = [code + b"-" + inner[0], *(b" " + line for line in inner[1:]), code + b" " + last]
     return b"\r\n".join(parts) + b"\r\n"
 
