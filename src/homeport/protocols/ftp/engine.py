@@ -303,7 +303,7 @@ class FtpEngine:
         settings = self.session.settings
         if settings.pending:
             settings.forget(route.uses)
-        if route.remembers and code < 400:
+        if route.remembers is not None and code < 400:
             settings.keep(route.remembers, argument)
 
     def _after_transfer(self) -> None:

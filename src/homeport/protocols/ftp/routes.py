@@ -37,7 +37,7 @@ class Route:
         self.drops: int = TRANSIENT & ~(command.keeps | command.uses).value
         self.uses: int = command.uses.value
         self.spent: int = TRANSIENT & self.uses
-        self.remembers = command.remembers
+        self.remembers = command.remembers or None  # a Flag takes its time to say that it is none
         self.step = Step.ASKED_FOR_DATA if command.data else Step.ASKED
         self.subroutes = None if command.subcommands is None else _routes(command.subcommands.values())
         self._gate = Gate(command)
