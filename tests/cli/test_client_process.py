@@ -137,6 +137,18 @@ def test_a_file_there_and_back(trusting: dict[str, str], url: str, home: Path, t
     assert not (home / "新").exists()
 
 
+def test_the_quota_is_told(trusting: dict[str, str], live: tuple[LiveServer, Account], url: str) -> None:
+    server, account = live
+    done = run(["df", url, "--json"], trusting)
+    figures = json.loads(done.stdout)
+    assert (figures["quota_bytes"], figures["used_bytes"]) == (None, server.usage(account)["used_bytes"])
+    server.run("user", "set", account.name, "--quota", "1GiB")
+    figures = json.loads(run(["df", url, "--json"], trusting).stdout)
+    server.run("user", "set", account.name, "--quota", "none")
+    assert figures["quota_bytes"] == 2**30
+    assert figures["free_bytes"] <= 2**30 - figures["used_bytes"]
+
+
 def test_a_server_nobody_knows(environment: dict[str, str], url: str) -> None:
     done = run(["ls", url], environment)
     assert done.returncode == 10

@@ -42,6 +42,7 @@ _DIGEST_VERBS = {
 }
 _KINDS = {"file": Kind.FILE, "dir": Kind.DIRECTORY, "cdir": Kind.DIRECTORY, "pdir": Kind.DIRECTORY}
 _LISTED_KINDS = {kind.value: kind for kind in Kind}
+_QUOTA = re.compile(r"Bytes: (\d{1,19}) used of (?:(\d{1,19})|any)")
 _MODIFIED = re.compile(r"(\d{14})(\.\d+)?")
 
 
@@ -200,13 +201,22 @@ class FtpRemote:
             raise ProtocolViolation(str(failure)) from failure
 
     def space(self) -> Space:
+        used, quota = self._quota()
         if "AVBL" not in self._control.features:
-            return Space(None)
+            return Space(None, used, quota)
         reply = self._control.must("AVBL", doing="tell the room left")
         try:
-            return Space(reply_reader.size(reply.text))
+            return Space(reply_reader.size(reply.text), used, quota)
         except ReplyError:
-            return Space(None)
+            return Space(None, used, quota)
+
+    def _quota(self) -> tuple[int | None, int | None]:
+        """Bytes used and allowed, as our own server tells them."""
+        if "QUOTA" not in _site_words(self._control.features):
+            return None, None
+        reply = self._control.must("SITE", "QUOTA", doing="tell the quota")
+        found = _QUOTA.search(self._control.text(reply))
+        return (None, None) if found is None else (int(found[1]), None if found[2] is None else int(found[2]))
 
     def working_directory(self) -> str:
         reply = self._control.must("PWD", doing="tell the folder")
@@ -349,11 +359,15 @@ def _hash_in_use(listed: str) -> str:
     return next((word.rstrip("*").upper() for word in re.split(r"[;\s]+", listed) if word.endswith("*")), "")
 
 
+def _site_words(features: dict[str, str]) -> list[str]:
+    return re.findall(r"[A-Z]+", features.get("SITE", "").upper())
+
+
 def _abilities(control: Control) -> Abilities:
     features = control.features
     by_hash = [word.rstrip("*").upper() for word in re.split(r"[;\s]+", features.get("HASH", "")) if word]
     by_verb = [name for name, verbs in _DIGEST_VERBS.items() if any(verb in features for verb in verbs)]
-    site = re.findall(r"[A-Z]+", features.get("SITE", "").upper())
+    site = _site_words(features)
     return Abilities(
         digests=tuple(by_hash if "HASH" in features else by_verb),
         partial_digests="RANG" in features if "HASH" in features else bool(by_verb),
