@@ -64,7 +64,8 @@ class Data:
             self._send_all(data)
         except OSError as failure:
             broken = self._broken(failure)
-            if not isinstance(broken, Stalled):
+            # After an interruption it is left to `abort`, which makes sure that it does not end like a whole file.
+            if not isinstance(broken, Stalled) and not self._is_interrupted:
                 self._socket.close()
                 self._control.accept(self._control.answer(self._asked), self._doing)
             raise broken from failure
