@@ -91,8 +91,12 @@ def fetch(
     reader = remote.open_reader(path, offset, digest=digest)
     received = bytearray()
     buffer = memoryview(bytearray(4096))
-    while count := reader.read_into(buffer):
-        received += buffer[:count]
+    try:
+        while count := reader.read_into(buffer):
+            received += buffer[:count]
+    except ClientError:
+        reader.abort()
+        raise
     return bytes(received), reader.finish()
 
 
@@ -124,8 +128,9 @@ def test_files_both_ways(serve: Serve, is_private: bool) -> None:
 
 
 def test_login_takes_few_round_trips(serve: Serve) -> None:
-    _, server = serve(script=Script(private=certificate()))
-    assert server.heard == [
+    remote, server = serve(script=Script(private=certificate()))
+    remote.settle()
+    assert server.heard[1:] == [  # the first try found that no authority vouches for the certificate
         "AUTH TLS", "USER anna", "PASS secret", "FEAT", "PBSZ 0", "PROT P", "TYPE I", "OPTS UTF8 ON",
     ]  # fmt: skip
 
@@ -157,11 +162,10 @@ def test_our_server_is_asked_ahead(serve: Serve) -> None:
         store(remote, b"x", size=1, expected=Digest("SHA-256", value))
         assert fetch(remote, digest="SHA-256") == (b"x", Digest("SHA-256", value))
     store(remote, b"x", size=2_000_000)
-    heard = server.heard[server.heard.index("TYPE I") + 1 :]
-    assert heard[:7] == [
-        "OPTS UTF8 ON", "EPSV", f"SITE EXPECT 1 {value}", "STOR /a", "EPSV", "RETR /a", "HASH /a",
-    ] or heard[:7] == ["OPTS UTF8 ON", f"SITE EXPECT 1 {value}", "EPSV", "STOR /a", "EPSV", "RETR /a", "EPSV"]  # fmt: skip
-    assert heard[-2] == "STOR /a" or heard[-1] == "EPSV"
+    heard = server.heard[server.heard.index("OPTS UTF8 ON") + 1 :]
+    expect = f"SITE EXPECT 1 {value}"
+    assert heard[:6] == [expect, "EPSV", "STOR /a", "EPSV", "RETR /a", "EPSV"]
+    assert heard[6:11] == ["HASH /a", expect, "STOR /a", "EPSV", "RETR /a"]
     assert "ALLO 2000000" in heard
 
 
@@ -251,11 +255,7 @@ def test_a_refused_transfer_leaves_the_connection_in_use(serve: Serve, is_privat
     )
     for _ in range(3):
         with pytest.raises(errors.RemoteNotFound):
-            reader = remote.open_reader("/none")
-            try:
-                reader.read_into(memoryview(bytearray(10)))
-            finally:
-                reader.abort()
+            fetch(remote, "/none")
         with pytest.raises(errors.NoRoom):
             store(remote, b"x" * 1_000_000)
         with pytest.raises(errors.NoRoom):
@@ -370,10 +370,9 @@ def test_a_changed_certificate_is_a_hard_stop(known: KnownHosts) -> None:
         connect(server, known).close()
         connect(server, known, asks=False).close()
         script.private = certificate("second")
-        server.heard.clear()
         with pytest.raises(errors.IdentityChanged, match="another key than the one that is trusted"):
             connect(server, known)
-        assert server.heard == ["AUTH TLS"]
+        assert server.heard.count("PASS secret") == 2
 
 
 def test_first_contact_without_anybody_to_ask(known: KnownHosts) -> None:
@@ -388,17 +387,16 @@ def test_tls_stripped_from_a_server_that_had_it(known: KnownHosts) -> None:
     with scripted(script) as server:
         connect(server, known).close()
         script.private = None
-        server.heard.clear()
         with pytest.raises(errors.TlsRefused, match="had TLS before and offers none now"):
             connect(server, known)
-        assert server.heard == ["AUTH TLS"]
+        assert server.heard.count("PASS secret") == 1
 
 
 def test_no_password_in_the_clear_without_leave(known: KnownHosts) -> None:
     with scripted(Script()) as server:
         with pytest.raises(errors.TlsRefused, match="add --plain to accept that"):
             connect(server, known, replace(OPTIONS, plain=False))
-        assert server.heard == ["AUTH TLS"]
+        assert server.heard.count("PASS secret") == 0
 
 
 def test_bytes_in_the_clear_before_tls(serve: Serve) -> None:
@@ -522,8 +520,7 @@ def test_an_interrupted_download(serve: Serve) -> None:
     reader = remote.open_reader("/a")
     remote.interrupt()
     with pytest.raises(ConnectionFailed):
-        while reader.read_into(memoryview(bytearray(10))):
-            pass
+        reader.read_into(memoryview(bytearray(10)))
     reader.abort()
 
 
@@ -543,20 +540,14 @@ LISTING = (
 
 def test_names_that_lead_elsewhere_are_left_out(serve: Serve) -> None:
     remote, _ = serve(script=Script(listing=LISTING))
-    assert (
-        list(remote.list("/"))
-        == [
-            RemoteEntry("a b", Kind.FILE, 5, 1577836800.5),
-            RemoteEntry("中", Kind.DIRECTORY),
-            RemoteEntry("huge", Kind.FILE),
-            RemoteEntry("late", Kind.FILE),
-            RemoteEntry("link", Kind.LINK),
-            RemoteEntry("\x1b[2J", Kind.FILE, -1),
-        ]
-        or True
-    )
-    names = [entry.name for entry in remote.list("/")]
-    assert names == ["a b", "中", "huge", "late", "link", "\x1b[2J"]
+    assert list(remote.list("/")) == [
+        RemoteEntry("a b", Kind.FILE, 5, 1577836800.5),
+        RemoteEntry("中", Kind.DIRECTORY),
+        RemoteEntry("huge", Kind.FILE),
+        RemoteEntry("late", Kind.FILE),
+        RemoteEntry("link", Kind.LINK),
+        RemoteEntry("\x1b[2J", Kind.FILE),
+    ]
 
 
 def test_a_listing_whose_line_never_ends(serve: Serve) -> None:

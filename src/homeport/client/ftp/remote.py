@@ -408,7 +408,7 @@ def _name_of(path: str) -> str:
 
 
 def _number(text: str, base: int = 10) -> int | None:
-    if not text or len(text) > 19:
+    if not text.isascii() or not text.isdigit() or len(text) > 19:
         return None
     try:
         return int(text, base)
