@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import fcntl
 import hashlib
 import json
@@ -193,6 +194,8 @@ class Terminal:
 
     def __init__(self, words: list[str], environment: dict[str, str], cwd: Path) -> None:
         self.text = ""
+        self._held = ""
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self.pid, self._fd = pty.fork()
         if self.pid == 0:
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
@@ -218,9 +221,13 @@ class Terminal:
             data = os.read(self._fd, 65536)
         except OSError:  # the other end is gone
             return False
-        if b"\x1b[6n" in data:  # it asks where the cursor is
+        arrived = self._held + self._decoder.decode(data)
+        if "\x1b[6n" in arrived:  # it asks where the cursor is
             os.write(self._fd, b"\x1b[1;1R")
-        self.text += re.sub(r"\x1b(\[[0-9;?]*[A-Za-z]|[=>])", "", data.decode("utf-8", "replace"))
+        shown = re.sub(r"\x1b(\[[0-9;?]*[A-Za-z]|[=>])", "", arrived)
+        shown, escape, rest = shown.partition("\x1b")  # a sequence may be cut by the end of a packet
+        self._held = escape + rest
+        self.text += shown
         return bool(data)
 
     def end(self) -> int:
