@@ -27,7 +27,7 @@ from homeport.protocols.ftp.lines import Fault, LineReader
 from homeport.protocols.ftp.names import Names
 from homeport.protocols.ftp.policy import Policy
 from homeport.protocols.ftp.ranges import ByteRange
-from homeport.protocols.ftp.replies import Refusal, Reply, render, render_line
+from homeport.protocols.ftp.replies import CODES, Refusal, Reply, render
 from homeport.protocols.ftp.routes import ROUTES, TRANSIENT, Route, route_of
 from homeport.protocols.ftp.session import Session
 from homeport.protocols.ftp.settings import Expectation, Pending, Settings
@@ -206,7 +206,15 @@ class FtpEngine:
             return
         self._work = next_work(self._work, _ANSWERED)
         self._say(code, text)
-        self._end_request(code)
+        assert self._current is not None
+        route, argument = self._current
+        self._current = None
+        self._begun = False
+        settings = self.session.settings
+        if settings.pending:
+            settings.forget(route.uses)
+        if route.remembers is not None and code < 400:
+            settings.keep(route.remembers, argument)
         if code == 421:
             self._close_after(text)
         elif self._aborting or self._quitting:
@@ -267,8 +275,11 @@ class FtpEngine:
 
     def _say(self, code: int, text: str | Sequence[str]) -> None:
         """Queue a reply that is made just now."""
-        encode = self.session.names.encode
-        wire = render_line(code, text, encode) if isinstance(text, str) else render(Reply.of(code, text), encode)
+        names = self.session.names
+        if isinstance(text, str):  # as `render`, without a Reply and two calls: two for every file that is sent
+            wire = CODES[code] + names.encode(text) + b"\r\n"
+        else:
+            wire = render(Reply.of(code, text), names.encode)
         self._output.append(wire)
         self._output_size += len(wire)
 
@@ -294,17 +305,6 @@ class FtpEngine:
         self._work = next_work(self._work, Step.JUDGED)
         self.session.move(mark)
         self._say(code, text)
-
-    def _end_request(self, code: int) -> None:
-        assert self._current is not None
-        route, argument = self._current
-        self._current = None
-        self._begun = False
-        settings = self.session.settings
-        if settings.pending:
-            settings.forget(route.uses)
-        if route.remembers is not None and code < 400:
-            settings.keep(route.remembers, argument)
 
     def _after_transfer(self) -> None:
         if self._aborting:

@@ -32,10 +32,8 @@ _TELNET = 0xFF  # IAC: a client might take it, and what follows, out of the line
 
 def plain_bytes(text: str) -> bytes | None:
     """The bytes of printable ASCII, the same in every charset; None where a charset, or an alias, has a say."""
-    if text.isascii():
-        raw = text.encode()
-        if raw.translate(_MARK_RISKY) == raw:  # the quickest look at every byte that there is
-            return raw
+    if text.isascii() and (raw := text.encode()).translate(_MARK_RISKY) == raw:  # the quickest look at every byte
+        return raw
     return None
 
 
@@ -84,9 +82,9 @@ class Names:
 
     def encode(self, text: str) -> bytes:
         """The bytes of one line, without its end: never a control character, never `?` for what does not fit."""
-        raw = plain_bytes(text)
-        if raw is None:
-            raw = self._encode(text, 0)
+        if text.isascii() and (plain := text.encode()).translate(_MARK_RISKY) == plain:
+            return plain  # as `plain_bytes`, without the call: most replies end here
+        raw = self._encode(text, 0)
         return self._spell(text) if raw is None else raw
 
     def encode_lines(self, lines: Sequence[str]) -> bytes:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from homeport.protocols.ftp.names import plain_bytes
 
-_CODES = tuple(b"%03d " % code for code in range(600))
+CODES = tuple(b"%03d " % code for code in range(600))  # how the last line of a reply begins
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Reply:
 
     def __post_init__(self) -> None:
         raw = plain_bytes(self.lines[0]) if len(self.lines) == 1 else None
-        object.__setattr__(self, "wire", None if raw is None else _CODES[self.code] + raw + b"\r\n")
+        object.__setattr__(self, "wire", None if raw is None else CODES[self.code] + raw + b"\r\n")
 
     @classmethod
     def of(cls, code: int, text: str | Sequence[str]) -> Reply:
@@ -54,15 +54,10 @@ class Refusal(Exception):
         self.reply = Reply(code, (text,))
 
 
-def render_line(code: int, text: str, encode: Callable[[str], bytes]) -> bytes:
-    """As `render`, for one line that is made just now: no Reply is needed on the way."""
-    return _CODES[code] + encode(text) + b"\r\n"
-
-
 def render(reply: Reply, encode: Callable[[str], bytes]) -> bytes:
     """The bytes of `reply`; `encode` is the session's `Names.encode`, which escapes control characters."""
     if len(reply.lines) == 1:
-        return render_line(reply.code, reply.lines[0], encode)
+        return CODES[reply.code] + encode(reply.lines[0]) + b"\r\n"
     code = b"%03d" % reply.code
     *inner, last = [encode(line) for line in reply.lines]
     parts = [code + b"-" + inner[0], *(b" " + line for line in inner[1:]), code + b" " + last]
