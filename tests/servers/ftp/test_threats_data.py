@@ -6,13 +6,17 @@ import os
 import socket
 import ssl
 import struct
+import threading
 import time
 import zlib
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from tests.servers.ftp.conftest import Serve
 from tests.servers.running import SETTINGS, House, RunningServer, Wire
+
+from homeport.core.home import Home
 
 BIG = 3_000_000
 
@@ -167,6 +171,29 @@ def test_d4_one_byte_now_and_then_is_too_slow(serve: Serve) -> None:
                 continue
         assert answer.startswith(b"426 Fewer than 200000 bytes in 0 s are too slow.")
         assert b" bytes are kept: go on with REST " in answer
+
+
+def test_d4_a_transfer_that_is_long_prepared_keeps_its_listener(
+    serve: Serve, house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An upload that goes on from a large file reads all of it first, and the client has connected long ago."""
+    (house.home() / "large").write_bytes(b"before ")
+    server = serve(replace(SETTINGS, times=replace(SETTINGS.times, connect_s=0.2)))
+    waited = threading.Event()
+    begin = Home.begin_upload
+
+    def slowly(home: Home, *arguments: Any, **named: Any) -> Any:
+        waited.wait(1)  # five times as long as an unused listener lives
+        return begin(home, *arguments, **named)
+
+    monkeypatch.setattr(Home, "begin_upload", slowly)
+    with server.visitor() as wire, wire.data() as data:
+        wire.send("APPE large")
+        data.sendall(b"and after")
+        data.close()
+        assert wire.reply().startswith("150")
+        assert wire.reply().startswith("226")
+    assert (house.home() / "large").read_bytes() == b"before and after"
 
 
 def test_d5_one_listener_a_session_and_the_range_is_not_exhausted(serve: Serve) -> None:

@@ -28,6 +28,10 @@ class Endpoint(Protocol):
         """The connection, non-blocking. Raises DataRefused. It cannot be used again."""
         ...
 
+    def hold(self) -> None:
+        """A transfer is being prepared that will use it, however long that takes."""
+        ...
+
     def close(self) -> None:
         """Nobody will use it. Works twice."""
         ...
@@ -44,6 +48,9 @@ class ActiveTarget:
     async def connect(self, waits: Waits) -> socket:
         """See Endpoint."""
         return await connect_out(self.local, self.address.host, self.address.port, waits, self.timeout_s)
+
+    def hold(self) -> None:
+        """See Endpoint."""
 
     def close(self) -> None:
         """See Endpoint."""

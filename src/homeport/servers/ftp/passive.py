@@ -161,6 +161,11 @@ class PassiveListener:
     def is_open(self) -> bool:
         return self._berth is not None
 
+    def hold(self) -> None:
+        """See Endpoint: `connect` counts the accept time-out anew."""
+        if self._berth is not None:
+            self._berth.deadline.clear()
+
     async def connect(self, waits: Waits) -> socket.socket:
         """The client's connection, at once when it is there already. Raises DataRefused; closes itself in any case."""
         try:

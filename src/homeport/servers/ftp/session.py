@@ -147,9 +147,14 @@ class FtpSession:
         return None if rate is None else self.front.bucket(self.account.id, rate, upload=upload)
 
     def require_endpoint(self) -> None:
-        """Refuse a transfer before anything is opened for it when it has no way to the client (425)."""
+        """Refuse a transfer before anything is opened for it when it has no way to the client (425).
+
+        That way then stays open while the transfer is prepared: an upload that goes on from a large file is hashed
+        for longer than an unused listener lives.
+        """
         if self.endpoint is None:
             raise Refused(425, "Send PASV, EPSV, PORT or EPRT first.")
+        self.endpoint.hold()
 
     def take_endpoint(self) -> Endpoint | None:
         """The way to the next data connection, for one use."""
