@@ -27,6 +27,7 @@ from homeport.core.errors import (
     QuotaExceeded,
     RightMissing,
     StageElsewhere,
+    StorageFull,
 )
 from homeport.core.home import Home
 from homeport.core.paths import ROOT, VirtualPath
@@ -289,6 +290,15 @@ def test_a_new_reservation_takes_the_place_of_the_old_one(house: House, home: Ho
     assert house.usage("ann") == Used(112, 2)
     with pytest.raises(QuotaExceeded):
         home.reserve(9989)
+    assert house.usage("ann") == Used(12, 2)
+
+
+def test_without_a_quota_no_more_can_be_reserved_than_the_disk_has(house: House, home: Home) -> None:
+    house.change("ann", quota_bytes=None)
+    home.refresh(house.accounts.get("ann"))
+    for size in (1 << 62, (1 << 63) - 1):
+        with pytest.raises(StorageFull):
+            home.reserve(size)
     assert house.usage("ann") == Used(12, 2)
 
 

@@ -42,6 +42,7 @@ from homeport.core.errors import (
     NotFound,
     OffsetPastEnd,
     RightMissing,
+    StorageFull,
 )
 from homeport.core.jail import Jail
 from homeport.core.paths import NAME_MAX_BYTES, VirtualPath, name_bytes
@@ -309,9 +310,15 @@ class Home:
         raise AlreadyExists(str(path))
 
     def reserve(self, size: int) -> Reservation:
-        """Keep room of `size` bytes for the session's next upload, in place of an earlier one. Raises QuotaExceeded."""
+        """Keep room of `size` bytes for the session's next upload, in place of an earlier one.
+
+        Raises QuotaExceeded, and StorageFull where there is no quota and the disk has not as much.
+        """
         self._drop_reservation()
         with self._chronicle.deed("reserve", VirtualPath()):
+            # Without this bound, a few sessions could reserve more than the ledger can count.
+            if self._account.quota_bytes is None and size > self._jail.free_bytes():
+                raise StorageFull
             reservation = Reservation(self._services.ledger, self._account.id, size)
         with self._lock:
             self._reservation = reservation
