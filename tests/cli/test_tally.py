@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from homeport.cli.connection_options import Moving
-from homeport.cli.progress import Drawing, PlainDrawing, drawing, words_of
+from homeport.cli.progress import Drawing, PlainDrawing, words_of
+from homeport.cli.progress_choice import drawing
 from homeport.cli.progress_json import JsonDrawing
 from homeport.cli.tally import Tally, seconds_text
 from homeport.client.errors import ConnectionFailed, LocalFailed

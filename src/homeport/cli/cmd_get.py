@@ -30,7 +30,7 @@ def command(words: tuple[str, ...], recursive: bool, as_json: bool, how: options
     on where it stopped, and one that is complete is success.
     """
     from homeport.cli.connecting import Connector
-    from homeport.cli.progress import drawing
+    from homeport.cli.progress_choice import drawing
     from homeport.cli.stopping import sigterm_raises
     from homeport.cli.transferring import transfer
 

@@ -23,7 +23,7 @@ def command(
     Resume is the default: an interrupted upload goes on where it stopped, and one that is complete is success.
     """
     from homeport.cli.connecting import Connector
-    from homeport.cli.progress import drawing
+    from homeport.cli.progress_choice import drawing
     from homeport.cli.stopping import sigterm_raises
     from homeport.cli.transfer_items import local_sources, uploads
     from homeport.cli.transferring import transfer

@@ -46,7 +46,7 @@ def command(
     more than --max-delete files, which is 50 or a tenth unless told otherwise.
     """
     from homeport.cli.connecting import Connector
-    from homeport.cli.progress import drawing
+    from homeport.cli.progress_choice import drawing
     from homeport.cli.stopping import sigterm_raises
     from homeport.cli.sync_run import SyncRun
     from homeport.client.sync import SyncOptions

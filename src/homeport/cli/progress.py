@@ -1,25 +1,19 @@
-"""Who draws a job's events: one line here chooses, one class a way of drawing.
+"""How a job's events are drawn without a terminal, and what every way of drawing shares.
 
 One rule: whatever is drawn, failures and what a person must know are always said, with every name escaped.
 """
 
 from __future__ import annotations
 
-import os
-import sys
 import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 from homeport.cli.tally import Tally
 from homeport.cli.terminal import printable, say
 from homeport.client.events import Event, FileFailed, FileStarted, JobDone, Notice, Restarted, Retrying, Summary
 from homeport.client.speed import size_text
-
-if TYPE_CHECKING:
-    from homeport.cli.connection_options import Moving
 
 PLAIN_EVERY_S = 10.0
 
@@ -98,23 +92,3 @@ def words_of(event: Event) -> str:
     if isinstance(event, Notice):
         return event.text if event.item is None else f"{event.item.name}: {event.text}"
     return ""
-
-
-def drawing(moving: Moving, *, as_json: bool) -> Drawing:
-    """The drawing for a person's choice and this terminal."""
-    if as_json or moving.progress == "json":
-        from homeport.cli.progress_json import JsonDrawing
-
-        return JsonDrawing(summary_only=moving.progress == "none")
-    if moving.progress == "none":
-        return Drawing()
-    if moving.progress == "plain" or not draws_bars():
-        return PlainDrawing()
-    from homeport.cli.progress_bars import BarDrawing
-
-    return BarDrawing()
-
-
-def draws_bars() -> bool:
-    """Whether talk goes to a terminal that can move its cursor."""
-    return sys.stderr.isatty() and os.environ.get("TERM", "") not in ("", "dumb")

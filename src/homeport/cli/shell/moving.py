@@ -101,7 +101,7 @@ def _run(session: Session, call: Call, items: Items, verb: str) -> None:
         job = session.jobs.start(connector, url, session.moving, title, items)
         say(f"[{job.number}] {printable(title)}")
         return
-    from homeport.cli.progress import drawing
+    from homeport.cli.progress_choice import drawing
     from homeport.cli.transfer_items import Counter
 
     with (
