@@ -271,7 +271,7 @@ def test_a_server_that_invents_folders_without_end(bench: Bench, monkeypatch: py
 
 
 class _Endless(dict[str, list[RemoteEntry]]):
-    def get(self, _path: str, _default: object = None) -> list[RemoteEntry]:  # type: ignore[override]
+    def get(self, _path: str, _default: object = None) -> list[RemoteEntry]:
         return [RemoteEntry("again", Kind.DIRECTORY)]
 
 
