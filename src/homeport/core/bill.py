@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from homeport.core.count import Count
 from homeport.core.quota import Ledger
+from homeport.core.search import Search
 
 NOTHING = Count()
 
@@ -45,15 +46,21 @@ class Bill:
         self._reservation = reservation
         self.borrowed = NOTHING
 
-    def charge(self, size: int = 0, files: int = 0) -> None:
+    def charge(self, size: int = 0, files: int = 0, *, search: Search | None = None) -> None:
         """Charge what is about to be written: the reservation first, then the free room, then the old file's.
 
-        Raises QuotaExceeded, and then nothing has changed.
+        Raises QuotaExceeded, and then nothing has changed; with a `search` at once, see `Ledger.charge`.
         """
         held = min(size, self._reservation.size) if self._reservation else 0
         left = self._credit - self.borrowed
         self.borrowed += self._ledger.charge(
-            self._account_id, size, files, credit_bytes=left.bytes, credit_files=left.files, held_bytes=held
+            self._account_id,
+            size,
+            files,
+            credit_bytes=left.bytes,
+            credit_files=left.files,
+            held_bytes=held,
+            search=search,
         )
         if self._reservation:
             self._reservation.use(held)

@@ -18,7 +18,6 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 
 from homeport.core.accounts import Account
-from homeport.core.arbiter import Arbiter
 from homeport.core.audit import AuditLog
 from homeport.core.audit_events import (
     Copied,
@@ -43,6 +42,7 @@ from homeport.core.errors import (
     OffsetPastEnd,
     RightMissing,
     StorageFull,
+    WouldBlock,
 )
 from homeport.core.jail import Jail
 from homeport.core.paths import NAME_MAX_BYTES, VirtualPath, name_bytes
@@ -76,7 +76,6 @@ class HomeServices:
     durability: Durability
     modes: Modes = field(default_factory=Modes)
     clock: Callable[[], float] = time.monotonic  # seconds, for how long transfers took
-    arbiter: Arbiter = field(default_factory=Arbiter)
 
 
 class Home:
@@ -267,8 +266,13 @@ class Home:
 
     # Transfers
 
-    def begin_download(self, path: VirtualPath, offset: int = 0) -> Download:
-        """Open the file as it is now, to be sent from byte `offset` on. Raises OffsetPastEnd."""
+    def begin_download(self, path: VirtualPath, offset: int = 0, *, may_block: bool = True) -> Download:
+        """Open the file as it is now, to be sent from byte `offset` on. Raises OffsetPastEnd.
+
+        Without `may_block` it does what the kernel can do from memory, or raises WouldBlock and has done nothing.
+        """
+        if not may_block:
+            raise WouldBlock
         with self._chronicle.deed("download", path):
             return self._download(path, offset, self._chronicle.transfer(Downloaded))
 
@@ -348,7 +352,7 @@ class Home:
             ledger=services.ledger,
             digests=services.digests,
             durability=services.durability,
-            arbiter=services.arbiter,
+            arbiter=services.ledger.arbiter,
             file_mode=services.modes.file,
             allow=allow,
         )

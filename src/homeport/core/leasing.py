@@ -10,20 +10,23 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
 from sqlalchemy.exc import IntegrityError
 
+from homeport.core.arbiter import Arbiter, Turn, at_once, in_thread
 from homeport.core.count import Count
 from homeport.core.errors import HomeUnavailable, LedgerBusy, QuotaExceeded
-from homeport.core.lease_book import Frozen, LeaseBook, Short, Trade
+from homeport.core.lease_book import FIRST, Frozen, LeaseBook, Question, Recall, Short, Trade
 from homeport.core.leases import NOTHING, Grant, Lease, Room
 from homeport.core.processes import Processes
+from homeport.core.search import Search
 from homeport.core.state import Database
 
 _log = logging.getLogger(__name__)
+_SPENT = Grant(NOTHING, NOTHING, NOTHING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +34,12 @@ class LedgerTimes:
     """How long the ledger waits, in seconds."""
 
     recall_deadline_s: float = 2.0  # for others to give back what they do not need
+    giving_way_deadline_s: float = 10.0  # for one younger upload in another process to give way
     freeze_deadline_s: float = 30.0  # for a recount to end, or for changes to end that a recount waits for
     retry_s: float = 0.005
     freeze_retry_s: float = 0.02
     poll_s: float = 0.04  # how soon this process answers others
+    alert_s: float = 1.0  # after somebody was short of room, so long it answers within `retry_s`
     idle_s: float = 1.0  # an account without changes for one to two times this is given back whole
     heartbeat_s: float = 10.0
     background: bool = True  # False: no thread; whoever owns the ledger calls `attend` often
@@ -84,6 +89,7 @@ class Leasing:
     ) -> None:
         self.processes = Processes(database, label, folder, clock=clocks.wall)
         self.book = LeaseBook(database, self.processes.id)
+        self.arbiter = Arbiter(self.processes.id, in_thread if times.background else at_once)
         self.times = times
         self.clocks = clocks
         self._leases: dict[int, Lease] = {}
@@ -92,7 +98,7 @@ class Leasing:
         self._thread: threading.Thread | None = None
         self._awake = threading.Event()
         self._stopping = threading.Event()
-        self._next_round = self._next_beat = 0.0
+        self._next_round = self._next_beat = self._alert_until = 0.0
 
     def lease(self, account: int) -> Lease:
         """The account's lease, which may hold nothing."""
@@ -102,32 +108,50 @@ class Leasing:
         """See `Ledger.changing`."""
         return Changing(lease, self._open)
 
-    def get(self, lease: Lease, need: Count, aside: Count, credit: Count = NOTHING) -> Count:
-        """Have `need` from the account's room, waiting for other processes while they may have it."""
+    def get(
+        self, lease: Lease, need: Count, aside: Count, credit: Count = NOTHING, search: Search | None = None
+    ) -> Count:
+        """Have `need` from the account's room, waiting for other processes while they may have it.
+
+        With a `search` it does not wait, and notes there what was found.
+        """
         if not lease.inside:
             with self.changing(lease):
-                return self.get(lease, need, aside, credit)
-        deadline: float | None = None
+                return self.get(lease, need, aside, credit, search)
+        own_search = search
         while True:
-            with lease.exchange:
-                if lease.spend(need.bytes, need.files, aside.bytes, aside.files):
-                    return NOTHING
-                trade = Trade(need, credit, aside)
-                outcome = self._exchange(lease, lease.take(), trade, asked=deadline is not None)
+            outcome = self._try(lease, Trade(need, credit, aside), own_search)
             if isinstance(outcome, Grant):
                 return outcome.borrowed
-            assert isinstance(outcome, Short)
-            now = self.clocks.monotonic()
-            deadline = now + self.times.recall_deadline_s if deadline is None else deadline
-            if not outcome.waiting or now >= deadline:
-                raise _exceeded(outcome.room, need)
-            self.clocks.sleep(self.times.retry_s)
+            refusal = _exceeded(outcome.room, need)
+            if own_search is None:
+                own_search = Search(self, lease.account)
+            own_search.note(outcome, need, credit)
+            if search is not None or not own_search.goes_on(refusal):
+                raise refusal
 
-    def give_back(self, lease: Lease, *, freeze: bool = False) -> bool:
+    def _try(self, lease: Lease, trade: Trade, search: Search | None) -> Grant | Short:
+        question = search.question if search else FIRST
+        trade = self._telling(lease, trade, question)
+        with lease.exchange:
+            if lease.spend(trade.need.bytes, trade.need.files, trade.aside.bytes, trade.aside.files):
+                return _SPENT
+            outcome = self._exchange(lease, lease.take(), trade, question)
+        assert not isinstance(outcome, Frozen)
+        return outcome
+
+    def _telling(self, lease: Lease, trade: Trade, question: Question = FIRST) -> Trade:
+        """The trade with the uploads of this process; always looked up before the balance is taken, see `Arbiter`."""
+        rival = None if question.turn is None else self.arbiter.youngest(lease.account, besides=question.turn)
+        return replace(trade, youngest=self.arbiter.youngest(lease.account), rival=rival)
+
+    def give_back(self, lease: Lease, *, freeze: bool = False, gone: Turn | None = None) -> bool:
         """Give the whole balance back, and the account's mark too when nothing is inside: then True.
 
-        `freeze`: let nothing begin any more, and wait to give back until nothing is inside.
+        `freeze`: let nothing begin any more, and wait to give back until nothing is inside. `gone`: an upload that
+        gave way. The mark stays while uploads are under way, so that other processes can ask for them.
         """
+        trade = self._telling(lease, Trade(ahead=False, gone=gone))
         with lease.exchange:
             if not lease.marked:
                 return True
@@ -138,13 +162,13 @@ class Leasing:
                 return False
             leaving = own is not None
             try:
-                self._exchange(lease, lease.take() if own is None else own, Trade(ahead=False, leaving=leaving))
+                self._exchange(lease, lease.take() if own is None else own, replace(trade, leaving=leaving))
             except HomeUnavailable:  # the account was removed, and our mark with it
                 lease.take()
                 lease.stop()
                 lease.marked = False
                 return True
-            lease.marked = not leaving or lease.aside() != NOTHING
+            lease.marked = not leaving or lease.aside() != NOTHING or trade.youngest is not None
             return leaving
 
     def start(self) -> None:
@@ -169,6 +193,7 @@ class Leasing:
         self._awake.set()
         if self._thread is not None:
             self._thread.join()
+        self.arbiter.forget()
         if self._started:
             self.settle()
             self.processes.close()
@@ -181,14 +206,18 @@ class Leasing:
     def release_idle(self) -> None:
         """Give back the accounts in which nothing happened since the last call."""
         for lease in list(self._leases.values()):
-            if lease.marked and lease.idle():
+            if lease.marked and lease.idle() and (lease.open or not self._keeps_mark(lease)):
                 self.give_back(lease)
+
+    def _keeps_mark(self, lease: Lease) -> bool:
+        return lease.aside() != NOTHING or self.arbiter.youngest(lease.account) is not None
 
     def attend(self) -> None:
         """One round of the background's work: answer other processes, give back what is idle, show that we live."""
-        for account, frozen in self.book.recalled():
-            self.give_back(self.lease(account), freeze=frozen)
         now = self.clocks.monotonic()
+        for recall in self.book.recalled():
+            self._alert_until = now + self.times.alert_s
+            self._answer(recall)
         if now >= self._next_round:
             self._next_round = now + self.times.idle_s
             self.release_idle()
@@ -196,6 +225,17 @@ class Leasing:
             self._next_beat = now + self.times.heartbeat_s
             self._beat()
             self.thaw()
+
+    def _answer(self, recall: Recall) -> None:
+        gone = recall.give_way
+        if gone is not None and not self._has_left(recall.account, gone):
+            gone = None  # all the rest is given back meanwhile
+        self.give_back(self.lease(recall.account), freeze=recall.frozen, gone=gone)
+
+    def _has_left(self, account: int, turn: Turn) -> bool:
+        """Let the upload give way; whether it has."""
+        limit = self.book.room(account).quota_bytes if self.arbiter.rival(account, turn) else None
+        return self.arbiter.dismiss(account, turn, QuotaExceeded("bytes", limit or 0, 0, 1))
 
     def _beat(self) -> None:
         if not self.processes.beat():
@@ -214,10 +254,11 @@ class Leasing:
         self.start()
         deadline = self.clocks.monotonic() + self.times.freeze_deadline_s
         while True:
+            trade = self._telling(lease, Trade(opening=True))
             with lease.exchange:
                 if lease.enter():
                     return
-                outcome = self._exchange(lease, lease.take(), Trade(opening=True))
+                outcome = self._exchange(lease, lease.take(), trade)
                 if not isinstance(outcome, Frozen):
                     lease.marked = True
                     lease.reopen()
@@ -239,13 +280,13 @@ class Leasing:
         """Whether the recount of the account by the process `by` is really under way."""
         return self.lease(account).recount.locked() if by == self.processes.id else self.processes.alive(by)
 
-    def _exchange(self, lease: Lease, own: Count, trade: Trade, *, asked: bool = False) -> Grant | Short | Frozen:
+    def _exchange(self, lease: Lease, own: Count, trade: Trade, question: Question = FIRST) -> Grant | Short | Frozen:
         try:
-            return self.book.trade(lease, own, trade, asked=asked)
+            return self.book.trade(lease, own, trade, question)
         except IntegrityError:
             # Another process took us for dead and removed our entry, or the account is being removed.
             self.processes.register()
-            return self.book.trade(lease, lease.take(), trade, asked=asked)
+            return self.book.trade(lease, lease.take(), trade, question)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -256,7 +297,8 @@ class Leasing:
                 self.attend()
             except Exception:  # noqa: BLE001  it is logged; without this thread other processes would wait
                 _log.exception("the quota ledger could not answer other processes")
-            self._stopping.wait(self.times.poll_s)
+            alert = self.clocks.monotonic() < self._alert_until
+            self._stopping.wait(self.times.retry_s if alert else self.times.poll_s)
 
 
 def _exceeded(room: Room, need: Count) -> QuotaExceeded:

@@ -18,11 +18,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from homeport.core.arbiter import Turn
 from homeport.core.count import Count
 from homeport.core.errors import HomeportError, LedgerBusy
 from homeport.core.lease_book import Recount
 from homeport.core.leases import NOTHING
 from homeport.core.leasing import Changing, Leasing, LedgerClocks, LedgerTimes
+from homeport.core.search import Search
 from homeport.core.state import Database
 
 __all__ = ["Borrowed", "Changing", "Ledger", "LedgerClocks", "LedgerTimes", "Recount", "Usage"]
@@ -64,6 +66,7 @@ class Ledger:
         self._clocks = self._leasing.clocks
         self._book = self._leasing.book
         self.processes = self._leasing.processes
+        self.arbiter = self._leasing.arbiter
         self._lease = self._leasing.lease
         self._get = self._leasing.get
 
@@ -86,17 +89,23 @@ class Ledger:
         credit_files: int = 0,
         held_bytes: int = 0,
         held_files: int = 0,
+        search: Search | None = None,
     ) -> Borrowed:
         """Charge what is about to be written.
 
         The held part comes from what the caller holds. For what there is no room now it borrows, up to the credit:
-        what the caller will free soon. Raises QuotaExceeded, and then nothing is charged.
+        what the caller will free soon. Raises QuotaExceeded, and then nothing is charged: with a `search`
+        at once, without one after it waited for what other processes hold.
         """
         lease = self._lease(account)
         if lease.inside and not held_bytes and not held_files and lease.spend(bytes, files):
             return NOTHING
         held = Count(held_bytes, held_files)
-        return self._get(lease, Count(bytes, files) - held, NOTHING - held, Count(credit_bytes, credit_files))
+        return self._get(lease, Count(bytes, files) - held, NOTHING - held, Count(credit_bytes, credit_files), search)
+
+    def search(self, account: int, turn: Turn | None = None) -> Search:
+        """How a refused charge of the account goes on, with `turn` for an upload; see `Search`."""
+        return Search(self._leasing, account, turn)
 
     def refund(self, account: int, bytes: int = 0, files: int = 0) -> None:  # noqa: A002
         """Give back what is not on the disk any more."""

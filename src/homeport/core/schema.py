@@ -63,6 +63,12 @@ leases = Table(
     Column("bytes", BigInteger, nullable=False),
     Column("files", BigInteger, nullable=False),
     Column("recalled", Boolean, nullable=False),  # somebody needs it: give back what is idle
+    Column(
+        "aside_bytes", BigInteger, nullable=False, server_default="0"
+    ),  # of `bytes`: held less borrowed, not unspent
+    Column("aside_files", BigInteger, nullable=False, server_default="0"),
+    Column("youngest", String(96)),  # the process's youngest upload of the account when it last told
+    Column("give_way", String(96)),  # the upload of this process that is to give way to an older one elsewhere
 )
 
 processes = Table(

@@ -36,6 +36,7 @@ from homeport.core.errors import (
 from homeport.core.jail import Jail
 from homeport.core.paths import VirtualPath
 from homeport.core.quota import Ledger
+from homeport.core.search import Search
 from homeport.core.stages import Stage
 
 T = TypeVar("T")
@@ -105,6 +106,7 @@ class Upload:
         self._stage = stage
         self._bill = bill
         self._works = works
+        self._at_once = works.ledger.search(works.account_id)
         self._ended = ended
         self._lock = threading.RLock()
         self._hash = hashlib.sha256()
@@ -114,7 +116,7 @@ class Upload:
         self._replacing: Entry | None = None
         self._worthless = False
         self._closed = False
-        works.arbiter.enter(works.account_id, self)
+        self._turn = works.arbiter.enter(works.account_id, self)
 
     def __enter__(self) -> Upload:
         return self
@@ -131,9 +133,11 @@ class Upload:
         """Add `data`. Raises QuotaExceeded (nothing of it was added), StorageFull, StorageFailed, LedgerBusy."""
         view = memoryview(data).cast("B")
         try:
-            self._write(view)
+            self._write(view, self._at_once)
         except QuotaExceeded:
-            with self._works.arbiter.turn(self._works.account_id):
+            if self._refusal:
+                raise
+            with self._works.arbiter.searching(self._works.account_id):
                 self._write_making_room(view)
 
     def commit(self, *, expected_size: int | None = None, expected_sha256: str | None = None) -> Stored:
@@ -172,13 +176,18 @@ class Upload:
 
     def give_way(self, error: QuotaExceeded) -> None:
         """Give back all room for an older upload; every later call raises `error`. See `Arbiter`."""
+        account_id = self._works.account_id
+        self._refusal = self._refusal or error  # before the lock: a write that is busy now is the last one
         with self._lock:
-            if self._closed or self._refusal:
+            if self._closed:
                 return
-            self._refusal = error
-            self._works.arbiter.leave(self._works.account_id, self)
-            with self._works.ledger.changing(self._works.account_id):
-                self._cut(0)
+            try:
+                with self._works.ledger.changing(account_id):
+                    self._cut(0)
+            except HomeportError as failure:
+                _log.warning("account %d: a stage could not give its room back: %s", account_id, failure)
+            finally:
+                self._works.arbiter.leave(account_id, self._turn)
 
     def _require_open(self) -> None:
         if self._refusal:
@@ -186,28 +195,29 @@ class Upload:
         if self._closed:
             raise ValueError("this upload has ended")
 
-    def _write(self, view: memoryview) -> None:
+    def _write(self, view: memoryview, search: Search) -> None:
         with self._lock:
             self._require_open()
-            self._add(view)
+            self._add(view, search)
 
     def _write_making_room(self, view: memoryview) -> None:
-        """Write when the young uploads have given way; if this one is too young itself, give way at once."""
-        arbiter, account_id = self._works.arbiter, self._works.account_id
+        """Write when the young uploads have given way; if this one is too young itself, give way at once.
+
+        Waits without the lock and outside `changing`, so that this upload can be asked to give way, too.
+        """
+        search = self._works.ledger.search(self._works.account_id, self._turn)
         while True:
             try:
-                self._write(view)
+                self._write(view, search)
             except QuotaExceeded as refusal:
-                rival = arbiter.next_to_give_way(account_id, self)
-                if rival is None:
+                if self._refusal or not search.goes_on(refusal):
                     raise
-                rival.give_way(refusal)
             else:
                 return
 
-    def _add(self, view: memoryview) -> None:
+    def _add(self, view: memoryview, search: Search) -> None:
         with self._works.ledger.changing(self._works.account_id):
-            self._bill.charge(len(view))
+            self._bill.charge(len(view), search=search)
             start = self.size
             try:
                 while self.size - start < len(view):
@@ -302,7 +312,7 @@ class Upload:
 
     def _close(self, digest: str | None, reason: str | None) -> None:
         self._closed = True
-        self._works.arbiter.leave(self._works.account_id, self)
+        self._works.arbiter.leave(self._works.account_id, self._turn)
         self._stage.close()
         try:
             self._bill.release()
