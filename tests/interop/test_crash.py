@@ -11,9 +11,10 @@ import signal
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
-from tests.interop.clients import HOST, connect
+from tests.interop.clients import HOST, Curl, connect
 from tests.interop.live_server import PATIENCE_S, Account, LiveServer, running, wait_until
 
 pytestmark = pytest.mark.interop
@@ -148,30 +149,27 @@ def answers(server: LiveServer) -> bool:
         return False
 
 
-def test_fifty_parallel_uploads_into_a_quota_for_twenty(pair: LiveServer) -> None:
+@pytest.mark.parametrize("rate", [(), ("--limit-rate", "96k")], ids=["as fast as they can", "slowly"])
+def test_fifty_parallel_uploads_into_a_quota_for_twenty(
+    pair: LiveServer, tmp_path: Path, rate: tuple[str, ...]
+) -> None:
     size = 256 * 1024
-    account = pair.add_account("crowd", "--quota", str(20 * size))
+    account = pair.add_account(f"crowd{len(rate)}", "--quota", str(20 * size))
     content = content_for(300)[:size]
+    local = tmp_path / "local"
+    local.write_bytes(content)
+    curl = Curl(pair, account)
 
-    def upload(number: int) -> str:
-        with connect(pair, account) as ftp:
-            ftp.voidcmd("TYPE I")
-            try:
-                with ftp.transfercmd(f"STOR file{number}") as data:
-                    data.sendall(content)
-                    data.unwrap()  # type: ignore[attr-defined]
-            except OSError:
-                pass  # refused in the middle: the reply tells
-            return ftp.getmultiline()[:3]
+    def upload(number: int) -> int:
+        code, _ = curl.attempt(*rate, "--upload-file", local, f"{curl.base}/file{number}")
+        return code
 
     with ThreadPoolExecutor(50) as crowd:
-        replies = list(crowd.map(upload, range(50)))
+        codes = list(crowd.map(upload, range(50)))
     stored = sorted(pair.home(account).iterdir())
-    assert set(replies) == {"226", "552"}, replies
-    assert len(stored) == replies.count("226")
+    assert (codes.count(0), len(stored)) == (20, 20), codes
     assert all(path.read_bytes() == content for path in stored)
-    assert sum(path.stat().st_size for path in stored) <= 20 * size
-    assert pair.usage(account)["used_bytes"] <= 20 * size
+    assert pair.usage(account)["used_bytes"] == 20 * size
     pair.assert_no_drift(account)
 
 
