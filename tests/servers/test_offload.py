@@ -6,6 +6,7 @@ import threading
 import pytest
 from tests.servers.loops import Run
 
+from homeport.servers.haste import Haste
 from homeport.servers.offload import Offload
 
 
@@ -57,14 +58,14 @@ def test_one_owner_has_half_of_the_threads_and_waits_for_himself_alone(run: Run)
 
         greedy = [asyncio.ensure_future(offload.run_for("greedy", hash_something_large, n)) for n in range(5)]
         await asyncio.sleep(0)
-        assert offload.crowded  # three of them wait, so nobody lingers
-        assert await asyncio.gather(offload.run_for("modest", int), offload.run(int)) == [0, 0]
+        crowded_before = offload.crowded  # three of them wait, so nobody lingers
+        assert [await offload.run_for("modest", int), await offload.run(int)] == [0, 0]
         assert sorted(began) == [0, 1]
         gate.set()
         await asyncio.gather(*greedy)
         assert sorted(began) == [0, 1, 2, 3, 4]
         assert offload.threads <= 4
-        assert not offload.crowded
+        assert (crowded_before, offload.crowded) == (True, False)
         offload.close()
 
     run(main())
@@ -130,3 +131,36 @@ def test_a_result_for_a_loop_that_is_gone_is_dropped(run: Run) -> None:
     run(main())
     gate.set()
     offload.close()
+
+
+def test_few_work_at_once_until_nothing_gets_on(run: Run) -> None:
+    async def main() -> None:
+        offload = Offload(4, few=2)
+        gate = threading.Event()
+        blocked = [asyncio.ensure_future(offload.run(gate.wait, 10)) for _ in range(2)]
+        await asyncio.sleep(0)
+        waiting = asyncio.ensure_future(offload.run(int))
+        await asyncio.sleep(0)
+        assert offload.crowded
+        before = offload.threads
+        assert await waiting == 0  # one more took part
+        assert (before, offload.threads) == (2, 3)
+        gate.set()
+        await asyncio.gather(*blocked)
+        assert await asyncio.gather(*(offload.run(int) for _ in range(50))) == [0] * 50
+        assert offload.threads == 3
+        offload.close()
+
+    run(main())
+
+
+def test_short_calls_stay_on_the_loop_while_they_are_short(run: Run) -> None:
+    async def main() -> None:
+        offload = Offload(1, haste=Haste())
+        here = threading.current_thread()
+        assert await offload.run_short(1, threading.current_thread) is here
+        await offload.run_short(1, threading.Event().wait, 0.01)
+        assert await offload.run_short(1, threading.current_thread) is not here
+        offload.close()
+
+    run(main())

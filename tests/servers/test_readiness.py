@@ -1,19 +1,38 @@
 from __future__ import annotations
 
 import asyncio
+import select
 import socket
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
+import pytest
 from tests.servers.loops import Run
 
-from homeport.servers.readiness import Side, Waits, Woken
+from homeport.servers.readiness import Side, Waits, Watch, Woken, watch_of
 
 
-def test_each_side_late_and_interrupted(run: Run) -> None:
+@pytest.fixture(params=["watch", "loop"])
+def watch(request: pytest.FixtureRequest) -> Callable[[], AbstractContextManager[Watch | None]]:
+    """The running loop's watch, or none."""
+
+    @contextmanager
+    def watching() -> Iterator[Watch | None]:
+        watch = watch_of(asyncio.get_running_loop()) if request.param == "watch" else None
+        yield watch
+        if watch is not None:
+            watch.close()
+            watch.close()
+
+    return watching
+
+
+def test_each_side_late_and_interrupted(run: Run, watch: Callable[[], AbstractContextManager[Watch | None]]) -> None:
     async def main() -> None:
         left, right = socket.socketpair()
-        with left, right:
+        with left, right, watch() as watched:
             left.setblocking(False)
-            waits = Waits()
+            waits = Waits(watched)
             assert await waits.ready(left.fileno(), Side.WRITE, 5) is Woken.READY
             assert await waits.ready(left.fileno(), Side.READ, 0.001) is Woken.LATE
             assert await waits.pause(0.001) is Woken.LATE
@@ -38,5 +57,40 @@ def test_a_pause_can_be_interrupted(run: Run) -> None:
         await asyncio.sleep(0)
         waits.interrupt()
         assert await waits_for is Woken.INTERRUPTED
+
+    run(main())
+
+
+def test_many_wait_at_once_and_some_when_the_watch_is_closed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("homeport.servers.readiness._AT_ONCE", 2)
+
+    async def main() -> None:
+        watch = watch_of(asyncio.get_running_loop())
+        assert watch is not None
+        pairs = [socket.socketpair() for _ in range(5)]
+        waiting = [asyncio.ensure_future(Waits(watch).ready(left.fileno(), Side.READ, 50)) for left, _ in pairs]
+        await asyncio.sleep(0)
+        for _, right in pairs:
+            right.send(b"x")
+        assert await asyncio.gather(*waiting) == [Woken.READY] * 5
+        pairs[0][0].recv(1)
+        waits = Waits(watch)
+        last = asyncio.ensure_future(waits.ready(pairs[0][0].fileno(), Side.READ, 50))
+        await asyncio.sleep(0)
+        watch.close()
+        waits.interrupt()
+        assert await last is Woken.INTERRUPTED
+        for left, right in pairs:
+            left.close()
+            right.close()
+
+    run(main())
+
+
+def test_without_epoll_there_is_no_watch(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(select, "epoll")
+
+    async def main() -> None:
+        assert watch_of(asyncio.get_running_loop()) is None
 
     run(main())

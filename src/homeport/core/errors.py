@@ -47,6 +47,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 
+class WouldBlock(Exception):
+    """It cannot be done without waiting for the disk: to be done again in a thread that may. Never sent to a peer."""
+
+
 @dataclass(eq=False)
 class HomeportError(Exception):
     """The root of the tree. Never raised itself."""

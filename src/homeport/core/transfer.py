@@ -32,6 +32,7 @@ from homeport.core.errors import (
     SizeMismatch,
     SourceChanged,
     StorageFailed,
+    WouldBlock,
 )
 from homeport.core.jail import Jail
 from homeport.core.paths import VirtualPath
@@ -382,6 +383,10 @@ class Download:
             raise storage_error(error) from error
         self.advance(count)
         return count
+
+    def read_now(self, buffer: bytearray | memoryview) -> int:
+        """As `read_into`, from the kernel's memory alone: raises WouldBlock where it would wait for a disk."""
+        raise WouldBlock
 
     def advance(self, count: int) -> None:
         """`count` bytes went out from `position` on. Raises SourceChanged for 0 before the end: the file was cut."""

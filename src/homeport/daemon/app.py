@@ -6,6 +6,7 @@ One rule: the event loop never waits for the disk or the database; what blocks r
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -20,6 +21,7 @@ from homeport.daemon.server_list import Place, build_ftp, settings_for
 from homeport.daemon.services import Services, session_limits
 from homeport.daemon.wire import Message
 from homeport.servers.ftp.front import FtpCore
+from homeport.servers.haste import Haste
 from homeport.servers.lifecycle import Server
 from homeport.servers.offload import Offload
 
@@ -35,7 +37,10 @@ class ServerApp:
         self._place = Place(assignment.instance, assignment.slot)
         self._services = Services(assignment.instance, settings, f"worker{assignment.slot}")
         self._homes = OpenHomes(self._services.accounts, self._services.home_services)
-        self._files = Offload(settings.limits.transfer_threads, name="files")
+        # Where nobody waits for the disk to have it, to store a small file is a matter of memory; see Haste.
+        haste = Haste() if settings.fsync == "never" else None
+        few = (os.cpu_count() or 1) + 1
+        self._files = Offload(settings.limits.transfer_threads, few=few, name="files", haste=haste)
         self._logins = Offload(settings.limits.password_checks, name="logins")
         self._housekeeping = Housekeeping(self._services, self._homes, tidies_stages=assignment.slot == 0)
         self._recovering: asyncio.Task[None] | None = None

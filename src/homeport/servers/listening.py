@@ -20,7 +20,7 @@ from homeport.servers.lifecycle import Address
 
 _log = logging.getLogger(__name__)
 
-_AT_ONCE = 64  # connections accepted before others have their turn
+_AT_ONCE = 8  # connections accepted before others have their turn; one with TLS costs a millisecond
 _PAUSE_S = 0.25
 _SCARCE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _NO_SUCH_FAMILY = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT})

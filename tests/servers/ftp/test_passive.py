@@ -163,10 +163,10 @@ def test_trouble_at_accept_is_a_refusal_and_a_vanished_client_is_none(run: Run) 
         def __init__(self, real: socket.socket, troubles: list[OSError]) -> None:
             self.real, self.troubles = real, troubles
 
-        def accept(self) -> Any:
+        def _accept(self) -> Any:
             if self.troubles:
                 raise self.troubles.pop(0)
-            return self.real.accept()
+            return self.real._accept()  # type: ignore[attr-defined]
 
         def __getattr__(self, name: str) -> Any:
             return getattr(self.real, name)

@@ -4,10 +4,11 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
+from homeport.core.errors import WouldBlock
 from homeport.servers.ftp.data import DataConnection, NotReady
 from homeport.servers.ftp.pump import (
     BUFFER_BYTES,
@@ -22,6 +23,7 @@ from homeport.servers.ftp.pump import (
     Wants,
     blocks_of,
 )
+from homeport.servers.haste import Haste
 from homeport.servers.offload import Offload
 from homeport.servers.readiness import Side
 
@@ -44,7 +46,11 @@ class Scripted:
         step = self.script.pop(0)
         if isinstance(step, Side):
             raise NotReady(step)
+        if step < 0:
+            raise WouldBlock
         return step
+
+    move_now = move
 
 
 class Limit:
@@ -162,6 +168,8 @@ class Source:
         self.advance(count)
         return count
 
+    read_now = read_into
+
 
 def everything(client: socket.socket) -> bytes:
     return b"".join(iter(lambda: client.recv(65536), b""))
@@ -238,3 +246,91 @@ def test_a_refused_write_leaves_the_buffer_usable(pair: tuple[DataConnection, so
 
 def test_a_handshake_without_tls_is_over_at_once(movers: Movers) -> None:
     assert movers.of(Handshake(movers.connection)).step() is Wants.DONE
+
+
+@pytest.mark.parametrize(
+    ("script", "wants", "moved"),
+    [
+        ((5, 7, 0), Wants.DONE, 12),
+        ((5, Side.READ), Wants.READ, 5),
+        ((5, Side.WRITE), Wants.WRITE, 5),
+        ((5, -1), Wants.THREAD, 5),
+        ((60_000, 60_000, 0), Wants.THREAD, 120_000),
+    ],
+)
+def test_a_step_on_the_loop_ends_before_it_holds_it_up(
+    movers: Movers, script: tuple[int | Side, ...], wants: Wants, moved: int
+) -> None:
+    assert movers.of(Scripted(*script)).step_now() is wants
+    assert movers.meter.bytes == moved
+
+
+def test_the_rate_limit_holds_on_the_loop_too(movers: Movers) -> None:
+    mover = movers.of(Scripted(5, 5, 0), bucket=Limit(0.0, 1.5))
+    assert mover.step_now() is Wants.PAUSE
+    assert mover.pause_s == 1.5
+    assert mover.step_now() is Wants.DONE
+
+
+def test_a_small_file_goes_out_on_the_loop_and_a_large_one_does_not(
+    pair: tuple[DataConnection, socket.socket], movers: Movers
+) -> None:
+    connection, client = pair
+    for size, wants in ((5000, Wants.DONE), (70_000, Wants.THREAD)):
+        source = Source(os.urandom(size))
+        assert movers.of(SendFile(connection, source, lambda: None)).step_now() is wants
+        os.close(source.file)
+    assert len(everything(client)) == 5000
+
+
+def test_what_was_read_on_the_loop_and_not_sent_is_sent_by_the_thread(
+    pair: tuple[DataConnection, socket.socket],
+) -> None:
+    class Narrow:
+        """A connection that takes a thousand bytes at once, and none at first."""
+
+        full = True
+
+        def send(self, data: memoryview) -> int:
+            if self.full:
+                raise NotReady(Side.WRITE)
+            return pair[0].send(data[:1000])
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(pair[0], name)
+
+    data = os.urandom(2500)
+    narrow, source = Narrow(), Source(data)
+    flow = SendFile(cast(DataConnection, narrow), source, lambda: None)
+    with pytest.raises(NotReady):
+        flow.move_now(5000)
+    narrow.full = False
+    assert [flow.move_now(5000), flow.move(5000), flow.move(5000), flow.move(5000)] == [1000, 1000, 500, 0]
+    assert everything(pair[1]) == data
+    os.close(source.file)
+
+
+def test_an_upload_is_stored_on_the_loop_only_in_haste(pair: tuple[DataConnection, socket.socket]) -> None:
+    connection, client = pair
+    pieces: list[bytes] = []
+
+    def receive(haste: Haste | None) -> Receive:
+        return Receive(connection, lambda piece: pieces.append(bytes(piece)), lambda: None, Buffers(), haste)
+
+    client.send(b"abc")
+    patient = receive(None)
+    with pytest.raises(NotReady):  # for the first byte the loop can wait
+        patient.move_now(100)
+    with pytest.raises(WouldBlock):
+        patient.move_now(100)
+    assert pieces == []
+    hasty = receive(Haste())
+    assert hasty.move_now(100) == 3
+    client.shutdown(socket.SHUT_WR)
+    assert hasty.move_now(100) == 0
+    assert pieces == [b"abc"]
+
+
+def test_what_computes_or_reads_anything_is_left_to_a_thread(movers: Movers) -> None:
+    assert movers.of(Handshake(movers.connection)).step_now() is Wants.THREAD
+    assert movers.of(SendBlocks(movers.connection, iter([b"x"]), lambda: None)).step_now() is Wants.THREAD

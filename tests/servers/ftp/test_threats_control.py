@@ -14,6 +14,7 @@ import pytest
 from tests.servers.ftp.conftest import Serve
 from tests.servers.running import NAME, PASSWORD, SETTINGS, House, RunningServer, Wire
 
+from homeport.core.errors import WouldBlock
 from homeport.core.home import Home
 from homeport.core.login_guard import GuardSettings
 from homeport.core.paths import VirtualPath
@@ -275,7 +276,9 @@ def test_f7_abor_before_the_file_is_open_stops_the_transfer_too(
 ) -> None:
     real, entered, release = Home.begin_download, threading.Event(), threading.Event()
 
-    def slowly(home: Home, path: VirtualPath, offset: int = 0) -> Download:
+    def slowly(home: Home, path: VirtualPath, offset: int = 0, *, may_block: bool = True) -> Download:
+        if not may_block:
+            raise WouldBlock
         entered.set()
         assert release.wait(10)
         return real(home, path, offset)

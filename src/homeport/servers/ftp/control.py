@@ -86,6 +86,7 @@ class ControlConnection(asyncio.Protocol):
         """See asyncio.Protocol."""
         if self._hung_up:
             return
+        ends_at = time.monotonic() + _TURN_S
         if self._tls is not None:
             data = self._decrypt(self._tls, data)
         if data:
@@ -93,6 +94,8 @@ class ControlConnection(asyncio.Protocol):
                 self._life.set(self.session.idle_s)
             self._engine.receive(data, self._loop.time())
         self._advance()
+        if time.monotonic() >= ends_at:  # or the loop would give us the next piece at once, and the next
+            self._give_way()
 
     def eof_received(self) -> bool:
         """See asyncio.Protocol. What was asked before is still answered."""
@@ -187,7 +190,7 @@ class ControlConnection(asyncio.Protocol):
         if not self._gave_way:
             self._advancing = True
             try:
-                self._take_turn(self._loop.time() + _TURN_S)
+                self._take_turn(time.monotonic() + _TURN_S)
             finally:
                 self._advancing = False
         self._read_while_wanted()
@@ -198,14 +201,19 @@ class ControlConnection(asyncio.Protocol):
                 for event in events:
                     self._act(event)
             if self._write_output():
-                if self._loop.time() >= ends_at:
-                    self._gave_way = True
-                    self._loop.call_soon(self._go_on)
+                if time.monotonic() >= ends_at:  # the loop's own clock may stand still within a round
+                    self._give_way()
                     return
             elif self._said_all and not self._engine.closed:
                 self._engine.receive_eof()
             else:
                 return
+
+    def _give_way(self) -> None:
+        if not self._gave_way and not self._hung_up:
+            self._gave_way = True
+            self._loop.call_soon(self._go_on)
+            self._read_while_wanted()
 
     def _go_on(self) -> None:
         self._gave_way = False
@@ -228,7 +236,7 @@ class ControlConnection(asyncio.Protocol):
             self._transport.write(data)
 
     def _read_while_wanted(self) -> None:
-        wanted = not self._full and self._engine.wants_data
+        wanted = not self._full and not self._gave_way and self._engine.wants_data
         if wanted == self._reading or self._hung_up:
             return
         self._reading = wanted

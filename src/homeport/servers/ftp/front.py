@@ -21,6 +21,7 @@ from homeport.servers.ftp.passive import PassivePorts
 from homeport.servers.ftp.pump import Buffers
 from homeport.servers.ftp.settings import FtpSettings
 from homeport.servers.offload import Offload
+from homeport.servers.readiness import Watch
 from homeport.servers.tls import Certificates
 
 
@@ -67,6 +68,7 @@ class Front:
     farewells: Farewells
     buffers: Buffers = field(default_factory=Buffers)
     own_ports: frozenset[int] = frozenset()
+    watch: Watch | None = None
     _buckets: dict[tuple[int, int, bool], SharedRate] = field(default_factory=dict)
 
     @property

@@ -2,6 +2,9 @@
 
 The one rule: a step never waits for long. It works while the socket is ready, lingers a moment while no other job wants
 its thread, and goes back to the loop with what it waits for; so a slow peer costs a descriptor and no thread.
+
+A transfer begins on the loop, where a small one also ends: two hops to a thread would cost more than its bytes. It goes
+to the threads as soon as it could hold up the loop.
 """
 
 from __future__ import annotations
@@ -13,8 +16,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from homeport.core.errors import WouldBlock
 from homeport.core.sessions import SessionRecord
 from homeport.servers.ftp.data import DataConnection, NotReady
+from homeport.servers.haste import Haste
 from homeport.servers.offload import Offload
 from homeport.servers.readiness import Side
 
@@ -22,6 +27,7 @@ BUFFER_BYTES = 256 * 1024
 _SENDFILE_BYTES = 4 * 1024 * 1024  # at once: large for speed, bounded so that STAT has news
 _BUFFERS_KEPT = 8
 _TURN_S = 0.01  # what a step may work before others in the queue have their turn; small files need no second one
+_ON_LOOP_BYTES = 64 * 1024  # what a transfer may move on the loop
 _LINGER_SLICE_MS = 10  # how soon a lingering thread notices that it is wanted
 
 
@@ -32,6 +38,7 @@ class Wants(enum.Enum):
     WRITE = "write"
     PAUSE = "pause"  # the rate limit says so: `pause_s`
     TURN = "turn"  # others want the thread; come again
+    THREAD = "thread"  # it would hold up the loop
     DONE = "done"
 
 
@@ -48,6 +55,10 @@ class Flow(Protocol):
 
     def move(self, most: int) -> int:
         """Move up to `most` bytes; how many went over the wire. 0: all is done. Raises NotReady."""
+        ...
+
+    def move_now(self, most: int) -> int:
+        """As `move`, without waiting for a disk or computing for long. Raises WouldBlock where that cannot be."""
         ...
 
 
@@ -96,7 +107,7 @@ class Meter:
 
 
 class Mover:
-    """Runs one flow in steps. `step` is called in a thread, one call at a time; everything else from the loop."""
+    """Runs one flow in steps, one at a time: `step` in a thread, `step_now` and everything else on the loop."""
 
     def __init__(
         self,
@@ -116,6 +127,23 @@ class Mover:
         self._linger_s = linger_s
         self.pause_s = 0.0
         self.stopped = False  # set from the loop; the step ends at the next chance
+
+    def step_now(self) -> Wants:
+        """As `step`, on the loop: THREAD when what follows could hold it up."""
+        try:
+            while not self.stopped and self._meter.bytes <= _ON_LOOP_BYTES:
+                moved = self._flow.move_now(_ON_LOOP_BYTES)
+                if moved == 0:
+                    return Wants.DONE
+                now = self._meter.count(moved)
+                if self._bucket is not None and (delay := self._bucket.delay(now, moved)) > 0:
+                    self.pause_s = delay
+                    return Wants.PAUSE
+        except NotReady as waiting:
+            return Wants.READ if waiting.side is Side.READ else Wants.WRITE
+        except WouldBlock:
+            pass
+        return Wants.THREAD
 
     def step(self) -> Wants:
         """Move bytes until the socket does not keep up, the rate limit says wait, or all is done."""
@@ -165,9 +193,32 @@ class SendFile:
         self._source = source
         self._finish = finish
         self._fd = source.fileno()
+        self._ahead = memoryview(b"")  # read and not sent
+
+    def move_now(self, most: int) -> int:
+        """See Flow."""
+        if self._ahead:
+            return self._send_ahead()
+        left = self._source.size - self._source.position
+        if left > most:
+            raise WouldBlock
+        if left > 0:
+            buffer = memoryview(bytearray(left))
+            self._ahead = buffer[: self._source.read_now(buffer)]
+            return self._send_ahead()
+        self._connection.end(must_arrive=True)
+        self._finish()
+        return 0
+
+    def _send_ahead(self) -> int:
+        sent = self._connection.send(self._ahead)
+        self._ahead = self._ahead[sent:]
+        return sent
 
     def move(self, most: int) -> int:
         """See Flow."""
+        if self._ahead:
+            return self._send_ahead()
         left = self._source.size - self._source.position
         if left > 0:
             sent = self._connection.send_file(self._fd, self._source.position, min(left, most))
@@ -190,6 +241,8 @@ class FileSource(Protocol):
 
     def read_into(self, buffer: memoryview, /) -> int: ...
 
+    def read_now(self, buffer: memoryview, /) -> int: ...
+
 
 class SendBlocks:
     """Whatever `blocks` makes: a listing, a private file, a file in ASCII or compressed. Constant memory.
@@ -202,6 +255,10 @@ class SendBlocks:
         self._blocks = blocks
         self._finish = finish
         self._rest = memoryview(b"")
+
+    def move_now(self, most: int) -> int:  # noqa: ARG002 - see Flow
+        """See Flow. What makes the blocks may read or compute."""
+        raise WouldBlock
 
     def move(self, most: int) -> int:
         """See Flow."""
@@ -234,11 +291,23 @@ class Receive:
         write: Callable[[memoryview], None],
         finish: Callable[[], None],
         buffers: Buffers,
+        haste: Haste | None = None,
     ) -> None:
         self._connection = connection
         self._write = write
         self._finish = finish
         self._buffers = buffers
+        self._haste = haste
+        self._waited = False
+
+    def move_now(self, most: int) -> int:
+        """See Flow."""
+        if self._haste is not None and self._haste.allows():
+            return self._haste.run(self.move, most)
+        if self._waited:
+            raise WouldBlock
+        self._waited = True
+        raise NotReady(Side.READ)  # a thread that waited for the first byte would do nothing else
 
     def move(self, most: int) -> int:
         """See Flow."""
@@ -263,6 +332,10 @@ class Handshake:
 
     def __init__(self, connection: DataConnection) -> None:
         self._connection = connection
+
+    def move_now(self, most: int) -> int:  # noqa: ARG002 - see Flow
+        """See Flow. A key exchange takes a millisecond."""
+        raise WouldBlock
 
     def move(self, most: int) -> int:  # noqa: ARG002 - see Flow
         """See Flow."""

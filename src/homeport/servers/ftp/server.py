@@ -18,6 +18,7 @@ from homeport.servers.ftp.passive import PassivePorts
 from homeport.servers.ftp.settings import FtpSettings
 from homeport.servers.lifecycle import Address, Life, Stage
 from homeport.servers.listening import Doors, Wish, open_all
+from homeport.servers.readiness import watch_of
 from homeport.servers.tls import CertificateFiles, Certificates
 
 _log = logging.getLogger(__name__)
@@ -66,11 +67,13 @@ class FtpServer:
                 raise
         self._life.enter(Stage.BOUND)
         self._doors = Doors(opened, self._accepted)
-        deadlines = Deadlines(asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        deadlines = Deadlines(loop)
         passive = PassivePorts(settings.passive_ports, deadlines, settings.times.connect_s)
         own_ports = frozenset(address.port for address, _ in opened)
         farewells = Farewells(deadlines)
         self._front = Front(settings, self._core, certificates, deadlines, passive, farewells, own_ports=own_ports)
+        self._front.watch = watch_of(loop)
 
     async def serve(self) -> None:
         """See lifecycle.Server."""
@@ -112,6 +115,8 @@ class FtpServer:
         if self._front is not None:
             self._front.farewells.close()
             self._front.passive.close()
+            if self._front.watch is not None:
+                self._front.watch.close()
             self._front.deadlines.close()
 
     async def _wait_until_gone(self, deadline_s: float) -> None:

@@ -46,7 +46,7 @@ class Transfer:
         self._session = session
         self._owner = session.account.id
         self._bucket = None if deed is Deed.LISTING else session.bucket(upload=deed is Deed.UPLOAD)
-        self._waits = Waits()
+        self._waits = Waits(session.front.watch)
         self._connection: DataConnection | None = None
         self._mover: Mover | None = None
         self._stopped: str | None = None
@@ -130,16 +130,20 @@ class Transfer:
         front = self._session.front
         mover = self._mover = Mover(self._connection, flow, self.meter, front.files, bucket=bucket)
         pace = _Pace(self.meter, patience_s, 0 if bucket else front.settings.min_rate_bytes_per_s)
+        on_loop = True
         while True:
             self.check()
             try:
-                wants = await front.files.run_for(self._owner, mover.step)
+                wants = mover.step_now() if on_loop else await front.files.run_for(self._owner, mover.step)
             except DataError:
                 self.check()  # a connection that was interrupted looks lost
                 raise
             self.check()
             if wants is Wants.DONE:
                 return
+            if wants is Wants.THREAD:
+                on_loop = False
+                continue
             await self._wait(wants, mover.pause_s, patience_s)
             pace.check()
 

@@ -43,7 +43,7 @@ async def retrieve(session: FtpSession, request: Request) -> None:
     session.require_endpoint()
     if wanted is not None:
         offset = wanted.first
-    download = await session.call(session.home.begin_download, path, offset)
+    download = await session.call_now(session.home.begin_download, path, offset)
     _limit(download, wanted)
     try:
         await _send(session, download)
@@ -112,7 +112,7 @@ async def _receive(session: FtpSession, plan: _Plan) -> None:
     expected = session.engine.take_expectation()
     session.require_endpoint()
     begin = partial(plan.begin, session.home, expected_size=expected.size if expected else None)
-    upload = await session.call(begin)
+    upload = await session.call_short(begin)
     arrival = _Arrival(upload, expected)
     try:
         await _take_in(session, plan, arrival)
@@ -132,7 +132,7 @@ async def _take_in(session: FtpSession, plan: _Plan, arrival: _Arrival) -> None:
         connection = await transfer.connect(plan.announcement.format(path=path))
         arrival.check = transfer.check
         write, finish = upload_sink(arrival.write, arrival.finish, session.settings)
-        await transfer.pump(Receive(connection, write, finish, session.front.buffers))
+        await transfer.pump(Receive(connection, write, finish, session.front.buffers, session.front.files.haste))
 
 
 class _Arrival:
