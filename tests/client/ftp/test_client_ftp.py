@@ -562,3 +562,121 @@ def test_a_listing_that_nobody_reads_to_its_end(serve: Serve) -> None:
     next(entries)
     entries.close()  # type: ignore[attr-defined]
     assert not remote.is_open
+
+
+# --- folders and questions ---
+
+
+def test_looking_at_one_name(serve: Serve) -> None:
+    def mlst(session: Session, argument: str) -> None:
+        if argument == "/empty":
+            session.say(b"250 ok\r\n")
+        elif argument == "/none":
+            session.say(b"550 no such file\r\n")
+        else:
+            session.say(b"250-here\r\n type=file;size=7;unix.mode=0644; /d/a\r\n250 end\r\n")
+
+    remote, _ = serve(MLST=mlst)
+    assert remote.stat("/d/a") == RemoteEntry("a", Kind.FILE, 7, None, 0o644)
+    assert remote.stat("/").is_directory
+    with pytest.raises(errors.RemoteNotFound):
+        remote.stat("/none")
+    with pytest.raises(ProtocolViolation, match="sent no entry for /empty"):
+        remote.stat("/empty")
+
+
+def test_a_server_without_machine_listings(serve: Serve) -> None:
+    listing = b"total 1\r\n-rw-r--r-- 1 a b 5 Jan 01 2020 x y\r\ndrwxr-xr-x 1 a b 5 Jan 01 2020 d"
+    remote, server = serve(script=Script(listing=listing), FEAT=b"502 no\r\n")
+    assert [entry.name for entry in remote.list("/")] == ["x y", "d"]
+    assert remote.stat("/x y").size == 5
+    with pytest.raises(errors.RemoteNotFound, match="/none: no such file or folder"):
+        remote.stat("/none")
+    with pytest.raises(errors.Incompatible, match="no MFMT"):
+        remote.set_mtime("/a", 0.0)
+    assert "MLSD" not in " ".join(server.heard)
+
+
+def test_commands_that_are_one_question(serve: Serve) -> None:
+    ok = b"250 ok\r\n"
+    features = FEATURES.replace(b" MFMT", b" AVBL\r\n MFMT")
+    answers: dict[str, Answer] = {"FEAT": features, "MKD": b"257 ok\r\n", "DELE": ok, "RMD": ok}
+    answers |= {"AVBL": b"213 42\r\n", "PWD": b'257 "/a ""b"\r\n', "SIZE": b"213 9\r\n"}
+    remote, server = serve(script=Script(answers=answers))
+    remote.make_directory("/d")
+    remote.remove_file("/a")
+    remote.remove_directory("/d")
+    assert remote.space().free_bytes == 42
+    assert remote.working_directory() == '/a "b'
+    assert remote.partial_size("/a") == 9
+    remote.keep_alive()
+    assert server.heard[-7:] == ["MKD /d", "DELE /a", "RMD /d", "AVBL", "PWD", "SIZE /a", "NOOP"]
+
+
+def test_answers_that_say_nothing(serve: Serve) -> None:
+    features = FEATURES.replace(b" MFMT", b" AVBL\r\n HASH SHA-256*\r\n MFMT")
+    answers: dict[str, Answer] = {
+        "FEAT": features,
+        "AVBL": b"213 much\r\n",
+        "PWD": b"257 here\r\n",
+        "SIZE": b"213 x\r\n",
+    }
+    remote, _ = serve(script=Script(answers=answers), HASH=b"213 rubbish\r\n")
+    assert remote.space().free_bytes is None
+    assert remote.partial_size("/a") == 0
+    with pytest.raises(ProtocolViolation, match="named no folder"):
+        remote.working_directory()
+    with pytest.raises(ProtocolViolation, match="named no SHA-256 digest"):
+        remote.digest("/a")
+    with pytest.raises(errors.Incompatible, match="no RANG"):
+        remote.digest("/a", end=5)
+    with pytest.raises(errors.Incompatible, match="cannot tell a MD5 digest"):
+        remote.digest("/a", "MD5")
+
+
+def test_digests_by_hash(serve: Serve) -> None:
+    features = FEATURES.replace(b" MFMT", b" HASH SHA-256*;SHA-1\r\n RANG STREAM\r\n MFMT")
+    values = {"SHA-256": "ab" * 32, "SHA-1": "cd" * 20}
+    chosen = ["SHA-256"]
+
+    def opts(session: Session, argument: str) -> None:
+        if argument.startswith("HASH"):
+            chosen[0] = argument.split()[1]
+        session.say(b"200 ok\r\n")
+
+    def hashes(session: Session, argument: str) -> None:
+        session.say(f"213 {chosen[0]} 0-5 {values[chosen[0]].upper()} {argument}\r\n".encode())
+
+    remote, server = serve(FEAT=features, OPTS=opts, HASH=hashes, RANG=b"350 ok\r\n")
+    assert remote.digest("/a") == Digest("SHA-256", values["SHA-256"])
+    assert remote.digest("/a", "SHA-1", end=6) == Digest("SHA-1", values["SHA-1"])
+    assert server.heard[-4:] == ["HASH /a", "OPTS HASH SHA-1", "RANG 0 5", "HASH /a"]
+
+
+def test_digests_by_commands_of_their_own(serve: Serve) -> None:
+    features = FEATURES.replace(b" MFMT", b" XMD5\r\n XCRC\r\n MFMT")
+    remote, server = serve(FEAT=features, XMD5=f"250 {'ab' * 16}\r\n".encode(), XCRC=b"250 0123ABCD\r\n")
+    assert remote.abilities.digests == ("MD5", "CRC32")
+    assert remote.digest("/a b", "MD5") == Digest("MD5", "ab" * 16)
+    assert remote.digest("/a b", "CRC32", end=5) == Digest("CRC32", "0123abcd")
+    assert server.heard[-2:] == ["XMD5 /a b", 'XCRC "/a b" 0 5']
+
+
+def test_what_our_server_holds_of_an_upload(serve: Serve) -> None:
+    def site(session: Session, argument: str) -> None:
+        session.say(b"214 EXPECT RESUME\r\n" if argument == "HELP" else b"213 77\r\n")
+
+    remote, server = serve(script=Script(greeting=HOMEPORT), SITE=site)
+    assert remote.partial_size("/a b") == 77
+    assert server.heard[-1] == "SITE RESUME /a b"
+
+
+def test_a_transfer_that_was_left_unfinished(serve: Serve) -> None:
+    remote, _ = serve(script=Script(files={"/a": b"x"}))
+    remote.open_reader("/a")
+    with pytest.raises(ConnectionFailed, match="was left unfinished"):
+        remote.open_reader("/a")
+    remote, _ = serve(script=Script(files={"/a": b"x"}))
+    remote.open_reader("/a")
+    remote.close()
+    assert not remote.is_open
