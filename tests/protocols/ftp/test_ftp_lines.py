@@ -52,6 +52,29 @@ def test_lines(data: bytes, lines: list[bytes | Fault], behind: bytes) -> None:
         assert len(reader) == 0
 
 
+@pytest.mark.parametrize("nothing", [b"\xff\xf1", b"\xff\xfb\x01", b"\xff\xfa" + b"a" * 98])
+@pytest.mark.parametrize("piece", [1, 7, 100_000])
+def test_telnet_commands_count_as_part_of_a_line(nothing: bytes, piece: int) -> None:
+    """Or a stream of nothing else keeps the server busy for ever, without a login and without a line."""
+    reader = LineReader(20, plain=True)
+    stream = b"NOOP\r\n" + nothing * 1000
+    for start in range(0, len(stream), piece):
+        reader.receive(stream[start : start + piece])
+    assert reader.take() == b"NOOP"
+    assert reader.take() is Fault.TOO_LONG
+
+
+def test_telnet_commands_of_earlier_lines_do_not_count() -> None:
+    reader = LineReader(20, plain=True)
+    for _ in range(50):
+        reader.receive(b"\xff\xf1" * 5)
+        reader.receive(b"NOOP\r\n")
+        assert reader.take() == b"NOOP"
+        reader.receive(b"\xff\xf1" * 5 + b"NOOP\r\n")
+        assert reader.take() == b"NOOP"
+        assert reader.take() is None
+
+
 def test_inside_tls_a_hello_is_a_line_like_others() -> None:
     reader = LineReader(20, plain=False)
     reader.receive(b"\x16\x03\n")

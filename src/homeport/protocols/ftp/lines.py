@@ -13,6 +13,7 @@ _SUBNEGOTIATION, _SUBNEGOTIATION_END = 0xFA, 0xF0
 _OPTIONS = range(0xFB, 0xFF)  # WILL WONT DO DONT, each followed by one byte
 _COMMANDS = range(0xF0, 0xFA)  # IP, DM, ... alone
 _STRAYS = bytes(range(0xF0, 0x100))  # what is left of a Synch whose urgent byte went another way
+_PIECE = 1024
 _TLS_HANDSHAKE = b"\x16"  # how a ClientHello begins, and no command
 
 
@@ -71,13 +72,14 @@ class LineReader:
     `waiting`: whether `take` may have something; false once it has said None, until more comes.
     """
 
-    __slots__ = ("_buffer", "_fault", "_max", "_plain", "_start", "_telnet", "waiting")
+    __slots__ = ("_buffer", "_fault", "_max", "_plain", "_start", "_stripped", "_telnet", "waiting")
 
     def __init__(self, max_line_bytes: int, *, plain: bool) -> None:
         """`plain`: the connection begins without TLS; a ClientHello there is the wrong protocol."""
         self._max = max_line_bytes
         self._plain = plain
         self._telnet = Telnet()
+        self._stripped = 0  # bytes of Telnet in the line that comes
         self._buffer = b""
         self._start = 0  # of what is not handed out yet
         self.waiting = False
@@ -90,12 +92,27 @@ class LineReader:
     def receive(self, data: bytes) -> None:
         """Add what came; ignored after a fault that ends the reading."""
         if self._fault is None:
-            telnet = self._telnet
-            if telnet.pending or IAC in data:
-                data = telnet.strip(data)
+            if self._telnet.pending or IAC in data:
+                data = self._strip(data)
+            elif self._stripped and b"\n" in data:
+                self._stripped = 0
             self._buffer = self._buffer[self._start :] + data if self._buffer else data
             self._start = 0
             self.waiting = True
+
+    def _strip(self, data: bytes) -> bytes:
+        """`data` without Telnet commands, up to where there are too many of them: they count as part of the line."""
+        pieces: list[bytes] = []
+        for start in range(0, len(data), _PIECE):
+            piece = data[start : start + _PIECE]
+            clear = self._telnet.strip(piece)
+            pieces.append(clear)
+            self._stripped = 0 if b"\n" in clear else self._stripped + len(piece) - len(clear)
+            if self._stripped > self._max:
+                # A stream of nothing else would cost time without end, and never be a line that is too long.
+                pieces.append(b" " * (self._max + 2))
+                break
+        return b"".join(pieces)
 
     def clear(self) -> None:
         """Forget what waits."""
