@@ -195,6 +195,23 @@ def test_thousands_of_commands_at_once_are_answered_in_turns(run: Run, monkeypat
     run(main())
 
 
+def test_a_long_turn_is_followed_by_a_rest(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loop may hand over what came in many pieces, one after the other, before anybody else has his turn."""
+    monkeypatch.setattr(control, "_TURN_S", 0.0)
+
+    async def main() -> None:
+        stand = Stand()
+        connection = await stand.logged_in()
+        connection.data_received(b"NOOP")
+        assert not stand.transport.reading
+        await until(lambda: stand.transport.reading)
+        connection.data_received(b"\r\n")
+        await until(lambda: stand.transport.text() == "200 Here.\r\n")
+        await stand.close(connection)
+
+    run(main())
+
+
 def test_a_reader_that_never_comes_back_is_cut_off(run: Run) -> None:
     async def main() -> None:
         stand = Stand(replace(PLAIN, times=replace(PLAIN.times, send_s=0.01)))
