@@ -1,7 +1,7 @@
 """A worker with a server that does next to nothing, run by daemon tests as `python -m tests.daemon.fake_worker`.
 
-The instance folder tells how it behaves: a file `fail-start` or `fail-bind` makes it fail, `slow-drain` makes draining
-take until its deadline, `calls` collects what it was asked.
+The instance folder tells how it behaves: a file `fail-start` or `fail-bind` makes it fail, `slow-start` makes starting
+take as long as it is there, `slow-drain` makes draining take until its deadline, `calls` collects what it was asked.
 """
 
 from __future__ import annotations
@@ -62,7 +62,10 @@ class FakeApp:
         return (self._server,)
 
     async def start(self) -> None:
-        if (self._assignment.instance.directory / "fail-start").exists():
+        directory = self._assignment.instance.directory
+        while (directory / "slow-start").exists():  # noqa: ASYNC110 - another process removes it
+            await asyncio.sleep(0.01)
+        if (directory / "fail-start").exists():
             raise RuntimeError("the database has gone away")
 
     async def housekeep(self) -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.daemon.conftest import Running, alive, eventually
 
 from homeport.daemon.control_client import wait_until_ready
-from homeport.daemon.errors import ControlRefused, NotRunning
+from homeport.daemon.errors import ControlRefused, NotReady, NotRunning
 
 Start = Callable[..., Running]
 
@@ -65,6 +65,31 @@ def test_a_killed_worker_is_replaced_on_the_same_port(start: Start) -> None:
     assert running.status()["services"]["ftp"]["port"] == port
     assert who_answers(running) != first
     assert f"worker 0 (process {first}) ended with status -9; another one is started" in running.log()
+
+
+def test_a_server_without_its_worker_is_not_ready_until_the_next_one_serves(start: Start) -> None:
+    running = start()
+    slow = running.instance.directory / "slow-start"
+    slow.touch()
+    [first] = running.worker_pids()
+    os.kill(first, signal.SIGKILL)
+    eventually(lambda: running.status()["state"] == "starting", "the death noticed")
+    assert (running.status()["workers"], running.worker_pids()) == (0, [])
+    with pytest.raises(NotReady, match=r"the server was not ready within 0\.1 s"):
+        wait_until_ready(running.instance, 0.1)
+    slow.unlink()
+    assert wait_until_ready(running.instance, 30)["state"] == "ready"
+    assert who_answers(running) == running.worker_pids()[0] != first
+
+
+def test_waiting_right_after_a_kill_is_waiting_for_somebody_who_answers(start: Start) -> None:
+    running = start()
+    for _ in range(3):
+        [worker] = running.worker_pids()
+        os.kill(worker, signal.SIGKILL)
+        eventually(lambda worker=worker: not alive(worker), "its end")  # type: ignore[misc]
+        wait_until_ready(running.instance, 30)
+        assert who_answers(running) != worker
 
 
 def test_no_worker_survives_a_killed_master(start: Start) -> None:

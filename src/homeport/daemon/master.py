@@ -1,8 +1,10 @@
 """The master: keeps the workers alive, answers the control socket, obeys signals. One rule: it serves no client itself.
 
 starting --all workers bound--> ready --TERM, INT, `stop`--> stopping --workers gone--> ended
-                                  |
-                                  +-- HUP, `reload`: validated first; refused, the old settings stay
+   ^                              | |
+   +------- a worker died --------+ +-- HUP, `reload`: validated first; refused, the old settings stay
+
+Only the first start is given up when a worker cannot start; later the others serve on, and it is tried again.
 """
 
 from __future__ import annotations
@@ -239,7 +241,7 @@ class Master:
     async def _status(self, _: Message) -> Message:
         counts = await self._ask_all("status", patient=False)
         return {
-            "state": self._state,
+            "state": self._state_now(),
             "version": homeport.__version__,
             "pid": os.getpid(),
             "workers": sum(worker.ready for worker in self._workers.values()),
@@ -248,6 +250,11 @@ class Master:
             "worker_pids": [worker.pid for worker in self._workers.values() if worker.ready],
             "directory": str(self._instance.directory),
         }
+
+    def _state_now(self) -> str:
+        """`ready` only while all workers serve: after one died, whoever waits for ready waits for the next one."""
+        missing = sum(worker.ready for worker in self._workers.values()) < self._settings.workers
+        return "starting" if self._state == "ready" and missing else self._state
 
     async def _who(self, _: Message) -> Message:
         return {
