@@ -1,7 +1,17 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from tests.cli.conftest import Run
+
+from homeport.config.model import Settings
+from homeport.daemon.instance import Instance
+
+
+@pytest.fixture(autouse=True)
+def _instance(directory: Path) -> None:
+    Instance(directory).create(Settings())
 
 
 def test_add_list_remove(run: Run) -> None:

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -77,6 +80,42 @@ def test_without_a_server(run: Run, directory: object) -> None:
     assert (done.code, done.err) == (0, f"{sentence}\n")
     done = run("status", "--json")
     assert (done.code, done.objects) == (1, [{"state": "stopped", "directory": str(directory)}])
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "user list",
+        "user show bob",
+        "user set bob --quota 1",
+        "user passwd bob --generate",
+        "user enable bob",
+        "user remove bob",
+        "quota show",
+        "quota check bob",
+        "ban list",
+        "ban add 192.0.2.7",
+    ],
+)
+def test_a_mistyped_folder_is_no_empty_instance(run: Run, directory: Path, words: str) -> None:
+    done = run(*words.split())
+    assert (done.code, done.out) == (3, "")
+    assert done.err == (
+        f"homeport: there is no Homeport instance in {directory}; --dir or $HOMEPORT_DIR names another folder, "
+        "`homeport serve` or `homeport user add NAME` makes one here\n"
+    )
+    assert not directory.exists()
+
+
+def test_what_the_machine_refuses_is_a_sentence(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number, code in ((errno.EACCES, 1), (errno.ENOSPC, 6)):
+
+        def refused(*_: object, number: int = number) -> None:
+            raise OSError(number, os.strerror(number), "/srv/x\ny")
+
+        monkeypatch.setattr("homeport.daemon.control_client.ask", refused)
+        done = run("who")
+        assert (done.code, done.err) == (code, f"homeport: {os.strerror(number)}: /srv/x\\ny\n")
 
 
 def test_an_error_that_should_not_happen_keeps_its_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

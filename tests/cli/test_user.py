@@ -27,7 +27,7 @@ def opens(directory: Path, name: str, password: str) -> bool:
 
 def test_add_makes_an_account_that_its_password_opens(run: Run, directory: Path) -> None:
     done = add(run)
-    assert (done.out, done.err) == ("", "made bob\n")
+    assert (done.out, done.err) == ("", f"made the instance folder {directory}\nmade bob\n")
     assert (directory / "homes" / "bob").is_dir()
     assert opens(directory, "bob", "the secret word")
     assert not opens(directory, "bob", "the secret word\n")
@@ -118,7 +118,8 @@ def test_enable_and_disable(run: Run) -> None:
     assert run("user", "list", "--json").objects[0]["enabled"] is True
 
 
-def test_list_for_people(run: Run) -> None:
+def test_list_for_people(run: Run, directory: Path) -> None:
+    Instance(directory).create(Settings())
     assert run("user", "list").err == "there is no account yet; `homeport user add NAME` makes one\n"
     add(run, "bob", "--quota", "10GiB")
     add(run, "张三", "--max-files", "5", "--expires", "2020-01-01")
@@ -238,7 +239,8 @@ def test_refusals(run: Run, words: list[str], code: int, text: str) -> None:
     assert done.out == ""
 
 
-def test_a_refusal_as_json(run: Run) -> None:
+def test_a_refusal_as_json(run: Run, directory: Path) -> None:
+    Instance(directory).create(Settings())
     done = run("user", "show", "eve", "--json")
     assert done.objects == [
         {

@@ -236,3 +236,12 @@ class TestCertificates:
 
     def test_without_tls_nobody_looks(self, tmp_path: Path) -> None:
         assert told(self.pair(tmp_path, 0o644), "ftp.tls=off") == []
+
+
+def test_a_folder_that_cannot_be_looked_at_is_no_traceback(tmp_path: Path) -> None:
+    assert load(tmp_path, [f"storage.homes={'x' * 300}"]).storage.homes == "x" * 300
+
+
+def test_a_file_in_the_folders_place(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert told(tmp_path / "file") == [f"{tmp_path / 'file'} is no folder; --dir or $HOMEPORT_DIR must name one"]

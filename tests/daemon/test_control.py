@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import random
 import socket
@@ -18,7 +19,7 @@ import pytest
 
 from homeport.daemon.control_client import ask, connect, tell, wait_until_ready
 from homeport.daemon.control_server import ControlServer, peer_is_trusted
-from homeport.daemon.errors import ControlFailed, ControlRefused, NotReady, NotRunning
+from homeport.daemon.errors import ControlFailed, ControlRefused, InstanceUnusable, NotReady, NotRunning
 from homeport.daemon.instance import Instance
 from homeport.daemon.wire import MAX_REQUEST_BYTES, BadMessage, Message, decode, encode
 
@@ -229,6 +230,16 @@ def test_a_socket_that_is_a_file(instance: Instance) -> None:
     instance.control_socket.write_text("", encoding="ascii")
     with pytest.raises(NotRunning):
         ask(instance, "hi")
+
+
+def test_somebody_elses_server(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("homeport.daemon.control_client.connect", closed)
+    sentence = "its control socket is closed to user [0-9]+; run this as the user whose server it is"
+    with pytest.raises(InstanceUnusable, match=sentence):
+        ask(instance, "status")
 
 
 def test_waiting_has_an_end(instance: Instance) -> None:

@@ -89,3 +89,19 @@ def test_one_server_at_a_time(tmp_path: Path) -> None:
     with instance.lock():
         pass
     instance.wait_until_free()
+
+
+def test_whether_there_is_one(tmp_path: Path) -> None:
+    instance = Instance(tmp_path / "here")
+    assert not instance.exists
+    instance.directory.mkdir(mode=0o700)
+    assert not instance.exists
+    instance.config_file.touch()
+    assert instance.exists
+
+
+def test_a_lock_that_cannot_be_had_is_a_sentence(tmp_path: Path) -> None:
+    instance = Instance(tmp_path)
+    (instance.run / "server.lock").mkdir(parents=True)
+    with pytest.raises(InstanceUnusable, match=r"cannot be used: Is a directory \(.*server.lock\)"), instance.lock():
+        pass

@@ -45,7 +45,7 @@ def add(name: str, password_stdin: bool, generate: bool, directory: str | None, 
 
     fields = fields_of(given)
     password = obtain(name, from_stdin=password_stdin, generated=generate)
-    with services_of(directory) as services:
+    with services_of(directory, make=True) as services:
         account = services.accounts.create(name, password, **fields)
         if fields.get("home") is not None:  # it may have files already
             services.recount(account)

@@ -47,6 +47,7 @@ TABLE: dict[str, Exit] = {
     "homeport.core.errors.InvalidAccount": Exit.USAGE,
     "homeport.config.problems.ConfigError": Exit.USAGE,
     "homeport.daemon.errors.DaemonError": Exit.OTHER,
+    "homeport.daemon.errors.InstanceMissing": Exit.NOT_FOUND,
     "homeport.client.errors.ClientError": Exit.OTHER,
     "homeport.client.errors.UsageError": Exit.USAGE,
     "homeport.client.errors.ConnectionFailed": Exit.NETWORK,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -77,6 +78,8 @@ def report(error: BaseException, *, as_json: bool) -> int:
         code, kind, text = _usage(error)
     elif is_expected(error):
         code, kind, text = exit_code(error), type(error).__name__, str(error) or "interrupted"
+    elif isinstance(error, OSError) and error.errno in _MACHINE:
+        code, kind, text = _MACHINE[error.errno], type(error).__name__, _sentence(error)
     else:
         raise error
     for line in f"homeport: {text}".split("\n"):
@@ -84,6 +87,24 @@ def report(error: BaseException, *, as_json: bool) -> int:
     if as_json:
         put_json({"error": {"code": int(code), "kind": kind, "message": text}})
     return int(code)
+
+
+# What a full disk, a wrong owner or a read-only mount says, wherever it is met: no fault of the program.
+_MACHINE = {
+    errno.EACCES: 1,
+    errno.EPERM: 1,
+    errno.EROFS: 1,
+    errno.EMFILE: 1,
+    errno.ENFILE: 1,
+    errno.EIO: 1,
+    errno.ENOSPC: 6,
+    errno.EDQUOT: 6,
+}
+
+
+def _sentence(error: OSError) -> str:
+    where = f": {os.fsdecode(error.filename)}" if isinstance(error.filename, str | bytes) else ""
+    return (f"{error.strerror}{where}").replace("\n", "\\n")
 
 
 def _usage(error: click.ClickException) -> tuple[int, str, str]:

@@ -6,11 +6,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from homeport.cli.terminal import printable, say
 from homeport.config.load import load
 from homeport.config.model import Settings
 from homeport.core.accounts import Account
 from homeport.daemon.control_client import ask, tell
-from homeport.daemon.errors import ControlFailed, ControlRefused, NotRunning
+from homeport.daemon.errors import ControlFailed, ControlRefused, InstanceMissing, NotRunning
 from homeport.daemon.instance import Instance
 from homeport.daemon.services import Services
 
@@ -28,11 +29,19 @@ def settings_of(instance: Instance) -> Settings:
 
 
 @contextmanager
-def services_of(directory: str | None) -> Iterator[Services]:
-    """The instance's services for one command. Raises ConfigError, InstanceUnusable, StateUnavailable."""
+def services_of(directory: str | None, *, make: bool = False) -> Iterator[Services]:
+    """The instance's services for one command; with `make` the instance is made where there is none, and that is said.
+
+    Raises InstanceMissing, ConfigError, InstanceUnusable, StateUnavailable.
+    """
     instance = Instance.at(directory)
+    is_new = not instance.exists
     settings = settings_of(instance)
+    if is_new and not make:
+        raise InstanceMissing(str(instance.directory))
     instance.create(settings)
+    if is_new:
+        say(f"made the instance folder {printable(str(instance.directory))}")
     with Services(instance, settings, "command") as services:
         yield services
 

@@ -68,7 +68,7 @@ def _check_database(url: str | None) -> Iterator[Problem]:
 def _check_storage(storage: StorageSettings, directory: Path) -> Iterator[Problem]:
     homes, stage = directory / storage.homes, directory / storage.stage
     for key, path in (("storage.homes", homes), ("storage.stage", stage)):
-        if path.exists() and not path.is_dir():
+        if os.path.exists(path) and not os.path.isdir(path):  # pathlib's raise where a folder above cannot be entered
             yield Problem(key, f"{path} is no folder", "name a folder")
     resolved_homes, resolved_stage = homes.resolve(), stage.resolve()
     if resolved_homes == resolved_stage or resolved_homes in resolved_stage.parents:

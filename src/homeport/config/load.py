@@ -50,6 +50,9 @@ def _read_file(path: Path, problems: list[Problem]) -> dict[str, Any]:
             data = file.read(_MAX_FILE_BYTES + 1)
     except FileNotFoundError:
         return {}
+    except NotADirectoryError:
+        problems.append(Problem("", f"{path.parent} is no folder", "--dir or $HOMEPORT_DIR must name one"))
+        return {}
     except OSError as error:
         problems.append(Problem("", f"{path} cannot be read: {error.strerror}", "see its owner and mode"))
         return {}

@@ -1,6 +1,6 @@
 """A command's side of the control socket: one question, one answer, without an event loop.
 
-One rule: whatever goes wrong becomes NotRunning, ControlRefused or ControlFailed; never a traceback.
+One rule: whatever goes wrong becomes a DaemonError; never a traceback.
 """
 
 from __future__ import annotations
@@ -11,18 +11,19 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from homeport.daemon.errors import ControlFailed, ControlRefused, NotReady, NotRunning
+from homeport.daemon.errors import ControlFailed, ControlRefused, InstanceUnusable, NotReady, NotRunning
 from homeport.daemon.instance import Instance
 from homeport.daemon.wire import MAX_ANSWER_BYTES, BadMessage, Message, decode, encode
 
 _POLL_S = 0.05
+_NOT_OURS = "its control socket is closed to user {user}; run this as the user whose server it is"
 _SUN_PATH = 100  # sockaddr_un holds 108 bytes on Linux, 104 on macOS
 
 
 def ask(instance: Instance, verb: str, arguments: Message | None = None, *, timeout_s: float = 30.0) -> Message:
     """What the running server answers to `verb`.
 
-    Raises NotRunning, ControlRefused with the server's reason, or ControlFailed.
+    Raises NotRunning, ControlRefused with the server's reason, ControlFailed, or InstanceUnusable where we may not ask.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(timeout_s)
@@ -30,6 +31,8 @@ def ask(instance: Instance, verb: str, arguments: Message | None = None, *, time
             connect(connection, instance.control_socket)
         except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):
             raise NotRunning(str(instance.directory)) from None
+        except PermissionError as error:
+            raise InstanceUnusable(str(instance.directory), _NOT_OURS.format(user=os.geteuid())) from error
         except OSError as error:
             raise ControlFailed(f"{instance.control_socket}: {error.strerror}") from error
         try:

@@ -44,7 +44,7 @@ def _modes(instance: Instance) -> Iterator[Result]:
         )
     private = (instance.directory, instance.config_file, instance.state_file, instance.run)
     for path in private:
-        mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0
+        mode = stat.S_IMODE(path.stat().st_mode) if os.path.exists(path) else 0
         if mode & 0o022:
             yield fail(f"others may write {path} (mode {mode:04o})", f"chmod go-rwx {path}")
         elif mode & 0o055:

@@ -67,6 +67,19 @@ class InstanceUnusable(DaemonError):
 
 
 @dataclass(eq=False)
+class InstanceMissing(DaemonError):
+    """There is no instance, and the command makes none: a mistyped folder must not look like an empty one."""
+
+    directory: str
+
+    def __str__(self) -> str:
+        return (
+            f"there is no Homeport instance in {self.directory}; --dir or $HOMEPORT_DIR names another folder, "
+            "`homeport serve` or `homeport user add NAME` makes one here"
+        )
+
+
+@dataclass(eq=False)
 class ControlFailed(DaemonError):
     """The server's answer could not be had or understood."""
 

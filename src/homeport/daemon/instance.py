@@ -65,6 +65,11 @@ class Instance:
         """`relative` below the instance folder; an absolute path stays as it is."""
         return self.directory / relative
 
+    @property
+    def exists(self) -> bool:
+        """Whether there is one: settings or a state lie in its folder, or it has the folders that every start makes."""
+        return any(os.path.exists(path) for path in (self.config_file, self.state_file, self.run))
+
     def create(self, settings: Settings) -> None:
         """Make the folders that are missing, all 0700. An existing instance folder that others may write is refused.
 
@@ -96,8 +101,11 @@ class Instance:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the instance for one server. Raises AlreadyRunning when another has it."""
-        fd = os.open(self.run / "server.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        """Hold the instance for one server. Raises AlreadyRunning when another has it, InstanceUnusable."""
+        try:
+            fd = os.open(self.run / "server.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise InstanceUnusable(str(self.directory), _reason(error)) from error
         try:
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
