@@ -24,6 +24,10 @@ class Who:
         """The session's user as of now."""
         return cls(record.id, record.account, record.peer, record.protocol)
 
+    def members(self) -> tuple[tuple[str, str | None], ...]:
+        """Its members with their names, in the order of the log."""
+        return tuple((member.name, getattr(self, member.name)) for member in fields(self))
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -173,13 +177,5 @@ NAMES: dict[type[Event], str] = {
 }
 
 
-_WHO = tuple(member.name for member in fields(Who))
-_REST = {kind: tuple(member.name for member in fields(kind) if member.name != "who") for kind in NAMES}
-
-
-def as_object(event: Event) -> dict[str, object]:
-    """The event's members in the order of the log: its name, whose deed, the rest."""
-    line: dict[str, object] = {"event": NAMES[type(event)]}
-    line.update((name, getattr(event.who, name)) for name in _WHO)
-    line.update((name, getattr(event, name)) for name in _REST[type(event)])
-    return line
+# What each event tells beside whose deed it was, in the order of the log.
+MEMBERS = {kind: tuple(member.name for member in fields(kind) if member.name != "who") for kind in NAMES}
