@@ -5,13 +5,14 @@ import os
 from pathlib import Path
 
 from homeport.core.paths import ROOT
-from homeport.core.transfer import Download, Outcome
+from homeport.core.transfer import Download, Opened, Outcome
 
 
 def opened(folder: Path, outcomes: list[Outcome], sha256: str | None = None) -> Download:
     path = folder / "file"
     path.write_bytes(b"0123456789")
-    return Download(ROOT.child("file"), os.open(path, os.O_RDONLY), 2, outcomes.append, sha256=sha256)
+    fd = os.open(path, os.O_RDONLY)
+    return Download(ROOT.child("file"), Opened(fd, os.fstat(fd)), 2, outcomes.append, sha256=sha256)
 
 
 def test_a_part_of_a_file_ends_where_it_was_told_to(tmp_path: Path) -> None:

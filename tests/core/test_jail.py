@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from tests.core.jails import RESOLVERS, SECRET, at, make_home, nothing_left_open
 
+from homeport.core import blanks
 from homeport.core.count import Count
 from homeport.core.entries import Entry, Kind
 from homeport.core.errors import (
@@ -761,6 +762,7 @@ def test_a_failing_rename_changes_nothing_and_says_why(
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(os, "rename", fail)
+    monkeypatch.setattr(blanks, "exchange", fail)
     refused(kind, sentence.format("new"), lambda: jail.rename(at("file"), at("new")))
     if number != errno.EXDEV:
         refused(kind, sentence.format("file"), lambda: jail.install(stages, "stage", at("file")))
@@ -791,7 +793,7 @@ def test_a_link_that_cannot_be_read_is_told(jail: Jail, stages: int, monkeypatch
 
     monkeypatch.setattr(os, "readlink", fail)
     with pytest.raises(StorageFailed):
-        jail.install(stages, "stage", at("new"))
+        jail.install(stages, "stage", at("to-file"))
 
 
 def test_out_of_descriptors_is_told_and_passes(jail: Jail) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from homeport.core.locks import exclusive, try_exclusive
+from homeport.core.locks import let_go, take_exclusive, try_exclusive
 
 
 @pytest.fixture
@@ -25,14 +25,16 @@ def test_one_at_a_time(fds: tuple[int, int]) -> None:
     inside: list[int] = []
 
     def enter() -> None:
-        with exclusive(fds[1]):
-            inside.append(1)
+        assert take_exclusive(fds[1])
+        inside.append(1)
+        let_go(fds[1])
 
-    with exclusive(fds[0]):
-        assert not try_exclusive(fds[1])
-        other = threading.Thread(target=enter)
-        other.start()
-        assert inside == []
+    assert take_exclusive(fds[0])
+    assert not try_exclusive(fds[1])
+    other = threading.Thread(target=enter)
+    other.start()
+    assert inside == []
+    let_go(fds[0])
     other.join()
     assert inside == [1]
     assert try_exclusive(fds[1])
@@ -46,19 +48,16 @@ def _refusing(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.EBADF, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS])
-def test_where_there_are_no_locks_the_block_runs(
+def test_where_there_are_no_locks_nobody_waits(
     fds: tuple[int, int], monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     _refusing(number, monkeypatch)
-    ran = False
-    with exclusive(fds[0]):
-        ran = True
-    assert ran
+    assert not take_exclusive(fds[0])
 
 
 def test_any_other_failure_is_told(fds: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     _refusing(errno.EIO, monkeypatch)
-    with pytest.raises(OSError, match="Input/output error"), exclusive(fds[0]):
-        pass
+    with pytest.raises(OSError, match="Input/output error"):
+        take_exclusive(fds[0])
     with pytest.raises(OSError, match="Input/output error"):
         try_exclusive(fds[0])

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from homeport.core import openat2
+from homeport.core.beneath import WalkingResolver
+from homeport.core.errors import WouldBlock
 from homeport.core.openat2 import KernelResolver, available
 
 
@@ -21,11 +23,11 @@ def _asked_afresh() -> Iterator[None]:
 def _failing(monkeypatch: pytest.MonkeyPatch, failures: list[int]) -> None:
     real = openat2._openat2
 
-    def fake(root_fd: int, path: bytes, flags: int) -> int:
+    def fake(root_fd: int, path: bytes, how: int) -> int:
         if failures:
             ctypes.set_errno(failures.pop(0))
             return -1
-        return real(root_fd, path, flags)
+        return real(root_fd, path, how)
 
     monkeypatch.setattr(openat2, "_openat2", fake)
 
@@ -57,3 +59,33 @@ def test_an_endless_race_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     _failing(monkeypatch, [errno.EAGAIN] * 1000)
     with pytest.raises(BlockingIOError):
         KernelResolver().open(-1, ["x"], os.O_PATH)
+
+
+@pytest.mark.parametrize(
+    ("failure", "kind"),
+    [
+        (errno.EAGAIN, WouldBlock),
+        (errno.EINVAL, WouldBlock),
+        (errno.ENOENT, FileNotFoundError),
+        (errno.EXDEV, OSError),
+    ],
+)
+def test_what_is_not_in_memory_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, failure: int, kind: type[Exception]
+) -> None:
+    _failing(monkeypatch, [failure])
+    with pytest.raises(kind):
+        KernelResolver().open_cached(-1, ["x"], os.O_PATH)
+
+
+@pytest.mark.skipif(not available(), reason="this kernel has no openat2")
+def test_what_is_in_memory_is_opened_at_once() -> None:
+    root = os.open("/", os.O_RDONLY)
+    os.close(KernelResolver().open(root, [], os.O_PATH))
+    os.close(KernelResolver().open_cached(root, [], os.O_PATH))
+    os.close(root)
+
+
+def test_a_walk_never_promises_not_to_wait() -> None:
+    with pytest.raises(WouldBlock):
+        WalkingResolver().open_cached(-1, ["x"], os.O_PATH)

@@ -31,6 +31,11 @@ from homeport.core.stages import Stage, StageFolder, stage_name
 PATH = at("folder/file")
 
 
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stages_module, "_MOMENTS", 2)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[StageFolder]:
     with nothing_left_open(), StageFolder(tmp_path / "stage") as folder:
@@ -46,6 +51,7 @@ def jail(tmp_path: Path) -> Iterator[Jail]:
 
 def stage_of(folder: StageFolder, content: bytes, path: VirtualPath = PATH, account: int = 7) -> str:
     with folder.open_or_create(account, path) as stage:
+        stage.charged()
         os.write(stage.fd, content)
         return stage.name
 
@@ -53,6 +59,7 @@ def stage_of(folder: StageFolder, content: bytes, path: VirtualPath = PATH, acco
 def test_a_stage_is_private_named_by_its_path_and_continued(folder: StageFolder, tmp_path: Path) -> None:
     with folder.open_or_create(7, PATH) as stage:
         assert (stage.created, stage.size) == (True, 0)
+        stage.charged()
         os.write(stage.fd, b"half")
         assert not os.get_inheritable(stage.fd)
     file = tmp_path / "stage" / "7" / stage_name(PATH)
@@ -89,6 +96,7 @@ def test_another_process_is_kept_out_until_it_ends(folder: StageFolder, tmp_path
         "import sys; from pathlib import Path\n"
         "from homeport.core.stages import StageFolder; from homeport.core.paths import ROOT\n"
         "stage = StageFolder(Path(sys.argv[1])).open_or_create(7, ROOT.join('folder/file'))\n"
+        "stage.charged()\n"
         "print('held', flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", program, str(tmp_path / "stage")]
@@ -108,6 +116,8 @@ def test_what_is_in_place_no_longer_keeps_the_path(folder: StageFolder, jail: Ja
         jail.install(first.directory_fd, first.name, at("file"))
         with folder.open_or_create(7, PATH) as second:
             assert second.created
+            second.charged()
+            assert not first.is_staged()
             first.remove()  # its name is another's now
             assert folder.size_of(7, PATH) == 0
     assert jail.stat(at("file")).size == 5

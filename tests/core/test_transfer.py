@@ -13,6 +13,7 @@ import pytest
 from tests.contract.house import House
 from tests.contract.subject import Used
 
+from homeport.core import blanks
 from homeport.core.durability import Policy
 from homeport.core.errno_table import storage_error
 from homeport.core.errors import (
@@ -82,6 +83,11 @@ def failing(number: int, when: Callable[..., bool] = lambda *_, **__: True) -> C
 
 def break_os(patch: pytest.MonkeyPatch, name: str, wrap: Callable[[Any], Any]) -> None:
     patch.setattr(os, name, wrap(getattr(os, name)))
+
+
+def break_renames(patch: pytest.MonkeyPatch, number: int) -> None:
+    break_os(patch, "rename", failing(number))
+    patch.setattr(blanks, "exchange", failing(number)(None))
 
 
 class Flush:
@@ -207,7 +213,7 @@ def test_a_rename_that_fails_keeps_the_old_file_and_the_stage(
     home.set_mode(FILE, 0o444)
     with monkeypatch.context() as patch, home.begin_upload(FILE) as upload:
         upload.write(NEW)
-        break_os(patch, "rename", failing(number))
+        break_renames(patch, number)
         with expect(error):
             upload.commit()
     assert read(home) == OLD
@@ -250,7 +256,7 @@ def test_a_stage_that_cannot_be_looked_at_after_a_failed_rename_is_a_failure(
     with home.begin_upload(FILE) as upload:
         upload.write(NEW)
         with monkeypatch.context() as patch:
-            break_os(patch, "rename", failing(errno.ENOSPC))
+            break_renames(patch, errno.ENOSPC)
             break_os(patch, "stat", failing(errno.EIO))
             with expect(StorageFailed("EIO")):
                 upload.commit()

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from homeport.core import openat2
+from homeport.core.errors import WouldBlock
 from homeport.core.paths import PATH_MAX_BYTES, name_bytes
 
 LINKS_MAX = 40  # as the kernel
@@ -27,6 +28,10 @@ class Resolver(Protocol):
 
     def open(self, root_fd: int, segments: Sequence[str], flags: int) -> int:
         """Open `segments` below `root_fd` and return a new descriptor; see `openat2.KernelResolver.open`."""
+        ...
+
+    def open_cached(self, root_fd: int, segments: Sequence[str], flags: int) -> int:
+        """As `open`, but raises WouldBlock rather than wait for a disk."""
         ...
 
 
@@ -42,6 +47,10 @@ class WalkingResolver:
             raise _os_error(errno.ENAMETOOLONG)
         with _Walk(root_fd) as walk:
             return walk.open(path, flags)
+
+    def open_cached(self, root_fd: int, segments: Sequence[str], flags: int) -> int:  # noqa: ARG002
+        """Any step of a walk may wait for a disk."""
+        raise WouldBlock
 
 
 def best_resolver() -> Resolver:

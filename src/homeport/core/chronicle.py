@@ -6,8 +6,9 @@ allowed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from types import TracebackType
 
 from homeport.core.audit import AuditLog
 from homeport.core.audit_events import (
@@ -47,17 +48,17 @@ class Chronicle:
         """Something was done from `source` to `target`."""
         self._audit.write(event(self._who, str(source), str(target)))
 
-    @contextmanager
-    def deed(self, deed: str, path: VirtualPath) -> Iterator[None]:
+    def deed(self, deed: str, path: VirtualPath) -> AbstractContextManager[None]:
         """Around what changes or moves something."""
-        with self._refusals(deed, path, HomeportError):
-            yield
+        return _Refusals(self, deed, path, HomeportError)
 
-    @contextmanager
-    def looking(self, deed: str, path: VirtualPath) -> Iterator[None]:
+    def looking(self, deed: str, path: VirtualPath) -> AbstractContextManager[None]:
         """Around what only looks: a missing file is everyday."""
-        with self._refusals(deed, path, RightMissing, OutsideHome):
-            yield
+        return _Refusals(self, deed, path, (RightMissing, OutsideHome))
+
+    def refused(self, deed: str, path: VirtualPath, error: BaseException) -> None:
+        """Something was not done to `path`."""
+        self._audit.write(Refused(self._who, deed, str(path), str(error)))
 
     def transfer(self, event: type[Uploaded | Downloaded]) -> Ended:
         """What a transfer that begins now is to call at its end."""
@@ -67,23 +68,42 @@ class Chronicle:
             self._audit.write(
                 event(
                     who,
-                    path=str(outcome.path),
-                    bytes=outcome.moved,
-                    size=outcome.size,
-                    offset=outcome.offset,
-                    seconds=self._clock() - began,
-                    complete=outcome.reason is None,
-                    sha256=outcome.sha256,
-                    reason=outcome.reason,
+                    str(outcome.path),
+                    outcome.moved,
+                    outcome.size,
+                    outcome.offset,
+                    self._clock() - began,
+                    outcome.reason is None,
+                    outcome.sha256,
+                    outcome.reason,
                 )
             )
 
         return ended
 
-    @contextmanager
-    def _refusals(self, deed: str, path: VirtualPath, *notable: type[HomeportError]) -> Iterator[None]:
-        try:
-            yield
-        except notable as error:
-            self._audit.write(Refused(self._who, deed, str(path), str(error)))
-            raise
+
+class _Refusals:
+    """A block whose `notable` errors are noted as refusals: a class, for every deed passes here."""
+
+    __slots__ = ("_chronicle", "_deed", "_notable", "_path")
+
+    def __init__(
+        self,
+        chronicle: Chronicle,
+        deed: str,
+        path: VirtualPath,
+        notable: type[HomeportError] | tuple[type[HomeportError], ...],
+    ) -> None:
+        self._chronicle = chronicle
+        self._deed = deed
+        self._path = path
+        self._notable = notable
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None and isinstance(error, self._notable):
+            self._chronicle.refused(self._deed, self._path, error)

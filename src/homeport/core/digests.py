@@ -10,12 +10,15 @@ changes files in place.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
 import zlib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
+
+from sqlalchemy import select
 
 from homeport.core.errno_table import storage_error
 from homeport.core.schema import digests
@@ -101,11 +104,25 @@ def update_from(hasher: Hasher, fd: int, start: int = 0, end: int | None = None)
     return position - start
 
 
+def attribute_of(fd: int, found: os.stat_result) -> str | None:
+    """The digest that the file `fd`, whose state is `found`, carries itself. Raises OSError where none can be."""
+    try:
+        kept = _KEPT.fullmatch(os.getxattr(fd, ATTRIBUTE))
+    except OSError as error:
+        if error.errno != errno.ENODATA:
+            raise
+        return None
+    if kept and (int(kept[1]), int(kept[2])) == (found.st_size, found.st_mtime_ns):
+        return kept[3].decode("ascii")
+    return None
+
+
 class DigestStore:
     """Keeps SHA-256 digests beside their files. Thread-safe."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._devices: set[int] | None = None  # those with rows, when this process first looked
 
     def store(self, fd: int, digest: str) -> None:
         """Keep `digest` (64 hexadecimal digits) as that of the file `fd` as it is now.
@@ -121,14 +138,18 @@ class DigestStore:
         except OSError:  # no attributes here, or no room for one
             self._store_row(found, digest)
 
-    def load(self, fd: int, found: os.stat_result) -> str | None:
-        """The kept digest of the file `fd`, whose state is `found`; None when it has none that still counts."""
+    def load(self, fd: int, found: os.stat_result, *, may_block: bool = True) -> str | None:
+        """The kept digest of the file `fd`, whose state is `found`; None when it has none that still counts.
+
+        The database is asked only if it `may_block`.
+        """
         try:
-            kept = _KEPT.fullmatch(os.getxattr(fd, ATTRIBUTE))
+            digest = attribute_of(fd, found)
+            if digest or not may_block or not self._has_rows(found.st_dev):
+                return digest
         except OSError:
-            kept = None
-        if kept and (int(kept[1]), int(kept[2])) == (found.st_size, found.st_mtime_ns):
-            return kept[3].decode("ascii")
+            if not may_block:
+                return None
         return self._load_row(found)
 
     def restamp(self, fd: int, before: os.stat_result) -> None:
@@ -136,6 +157,13 @@ class DigestStore:
         digest = self.load(fd, before)
         if digest:
             self.store(fd, digest)
+
+    def _has_rows(self, device: int) -> bool:
+        """Whether a file that takes attributes and has none may have a row: asked of the database once."""
+        if self._devices is None:
+            with self._database.read() as connection:
+                self._devices = set(connection.scalars(select(digests.c.device).distinct()))
+        return _signed(device) in self._devices
 
     def _store_row(self, found: os.stat_result, digest: str) -> None:
         row = {"size": found.st_size, "mtime_ns": found.st_mtime_ns, "sha256": digest}
@@ -145,6 +173,8 @@ class DigestStore:
                 .values(device=_signed(found.st_dev), inode=_signed(found.st_ino), **row)
                 .on_conflict_do_update(index_elements=[digests.c.device, digests.c.inode], set_=row)
             )
+        if self._devices is not None:
+            self._devices.add(_signed(found.st_dev))
 
     def _load_row(self, found: os.stat_result) -> str | None:
         wanted = digests.select().where(

@@ -39,6 +39,8 @@ these classes to its wire codes, and a test proves that the table covers every l
         ├── AccountNotFound
         ├── AccountExists
         └── InvalidAccount          a field with an impossible value
+
+Beside the tree stands WouldBlock, which is no error: what was asked to answer at once would have to wait.
 """
 
 from __future__ import annotations

@@ -42,8 +42,8 @@ from homeport.core.errors import (
     OffsetPastEnd,
     RightMissing,
     StorageFull,
-    WouldBlock,
 )
+from homeport.core.growing_digest import Beside
 from homeport.core.jail import Jail
 from homeport.core.paths import NAME_MAX_BYTES, VirtualPath, name_bytes
 from homeport.core.quota import Ledger, Usage
@@ -51,8 +51,10 @@ from homeport.core.rights import Rights
 from homeport.core.sessions import SessionRecord
 from homeport.core.stages import StageFolder
 from homeport.core.starting import Wish, start_upload
-from homeport.core.transfer import Allow, Download, Ended, Outcome, Stored, Upload, Works
+from homeport.core.transfer import Allow, Download, Ended, Opened, Outcome, Stored, Upload, Works
 
+_STORE = Rights.WRITE | Rights.OVERWRITE
+_LOOK_OR_STORE = Rights.LIST | Rights.WRITE
 _UNIQUE_TRIES = 16
 _COPY_BLOCK_BYTES = 1024 * 1024
 
@@ -76,6 +78,7 @@ class HomeServices:
     durability: Durability
     modes: Modes = field(default_factory=Modes)
     clock: Callable[[], float] = time.monotonic  # seconds, for how long transfers took
+    beside: Beside = field(default_factory=Beside)
 
 
 class Home:
@@ -146,7 +149,7 @@ class Home:
         """
         with self._chronicle.looking("size", path):
             rights = self._account.rights
-            if not rights & (Rights.LIST | Rights.WRITE):
+            if not rights.allows_any(_LOOK_OR_STORE):
                 raise RightMissing(str(path), "list")
             try:
                 there = self._jail.stat(path)
@@ -269,12 +272,12 @@ class Home:
     def begin_download(self, path: VirtualPath, offset: int = 0, *, may_block: bool = True) -> Download:
         """Open the file as it is now, to be sent from byte `offset` on. Raises OffsetPastEnd.
 
-        Without `may_block` it does what the kernel can do from memory, or raises WouldBlock and has done nothing.
+        Without `may_block` it does what the kernel can do from memory, or raises WouldBlock and has done nothing: for
+        an event loop, which then leaves it to a thread. `Download.read_now` goes with it.
         """
-        if not may_block:
-            raise WouldBlock
         with self._chronicle.deed("download", path):
-            return self._download(path, offset, self._chronicle.transfer(Downloaded))
+            ended = self._chronicle.transfer(Downloaded)
+            return self._download(path, offset, ended, may_block=may_block)
 
     def begin_upload(
         self,
@@ -330,20 +333,20 @@ class Home:
 
     # Transfers, within
 
-    def _download(self, path: VirtualPath, offset: int, ended: Ended) -> Download:
+    def _download(self, path: VirtualPath, offset: int, ended: Ended, *, may_block: bool = True) -> Download:
         self._require(Rights.READ, path)
-        fd = self._jail.open_file(path)
+        fd, found = self._jail.open_and_look(path, may_block=may_block)
         try:
-            found = os.fstat(fd)
             if offset > found.st_size:
                 raise OffsetPastEnd(str(path), offset, found.st_size)
-            return Download(path, fd, offset, ended, sha256=self._services.digests.load(fd, found))
+            sha256 = self._services.digests.load(fd, found, may_block=may_block)
+            return Download(path, Opened(fd, found), offset, ended, sha256=sha256)
         except BaseException:
             os.close(fd)
             raise
 
     def _upload(self, path: VirtualPath, wish: Wish, allow: Allow, ended: Ended) -> Upload:
-        if not self._account.rights & (Rights.WRITE | Rights.OVERWRITE):
+        if not self._account.rights.allows_any(_STORE):
             raise RightMissing(str(path), "write")
         services = self._services
         works = Works(
@@ -353,6 +356,7 @@ class Home:
             digests=services.digests,
             durability=services.durability,
             arbiter=services.ledger.arbiter,
+            beside=services.beside,
             file_mode=services.modes.file,
             allow=allow,
         )

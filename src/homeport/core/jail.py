@@ -21,22 +21,26 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from homeport.core.beneath import Resolver, best_resolver
+from homeport.core.blanks import Replaced, is_young, put_in_place
 from homeport.core.count import Count
 from homeport.core.entries import Entry, Kind
 from homeport.core.errno_table import ErrorOf
 from homeport.core.errors import (
     AlreadyExists,
+    Busy,
     DirectoryNotEmpty,
     HomeportError,
     InvalidPath,
     IsADirectory,
     NotARegularFile,
+    OutsideHome,
     RootRefused,
     StageElsewhere,
     StorageFailed,
 )
 from homeport.core.lookup import Lookup
-from homeport.core.paths import VirtualPath
+from homeport.core.paths import VirtualPath, name_bytes
+from homeport.core.renaming import Place
 from homeport.core.scanning import entries_of, names_of
 from homeport.core.tree import count_below, mount_of
 
@@ -45,6 +49,7 @@ FILE_MODE = 0o600
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY
 _REOPEN = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_TRIES = 16  # for a file that is replaced all the time
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 _RENAMING: Mapping[int, ErrorOf] = {
@@ -52,6 +57,8 @@ _RENAMING: Mapping[int, ErrorOf] = {
     errno.EINVAL: lambda path: InvalidPath(path, "a folder cannot be moved into itself"),
     errno.EXDEV: lambda path: InvalidPath(path, "lies on another file system; copy there and delete here"),
 }
+
+_INSTALLING: Mapping[int, ErrorOf] = {errno.EXDEV: lambda _: StageElsewhere()}
 
 # What no file can be put in place of.
 _NOT_REPLACED: Mapping[Kind, Callable[[str], HomeportError]] = {
@@ -81,14 +88,26 @@ class Jail:
 
     def stat(self, path: VirtualPath, *, follow: bool = True) -> Entry:
         """What is at `path`; with `follow`, a link inside the home is answered by what it leads to."""
+        flags = os.O_PATH if follow else os.O_PATH | os.O_NOFOLLOW
         try:
-            fd = self._lookup.open(path, os.O_PATH if follow else os.O_PATH | os.O_NOFOLLOW)
-            try:
-                return Entry.of(path.name, os.fstat(fd))
-            finally:
-                os.close(fd)
+            found = self._look(path, flags)
+            for _ in range(_TRIES):
+                if not (is_young(found) and stat_bits.S_ISREG(found.st_mode)):
+                    break
+                # It may have been replaced, and used again for another file, between being opened and being looked at.
+                before, found = found, self._look(path, flags)
+                if (before.st_ino, before.st_ctime_ns) == (found.st_ino, found.st_ctime_ns):
+                    break
+            return Entry.of(path.name, found)
         except OSError as error:
             raise self._lookup.failure(error, path) from error
+
+    def _look(self, path: VirtualPath, flags: int) -> os.stat_result:
+        fd = self._lookup.open(path, flags)
+        try:
+            return os.fstat(fd)
+        finally:
+            os.close(fd)
 
     def locate(self, path: VirtualPath) -> VirtualPath:
         """`path` as its names are spelled on disk (NFC, NFD), or as it came where nothing is found."""
@@ -99,14 +118,52 @@ class Jail:
 
         Raises IsADirectory, or NotARegularFile for a FIFO, socket or device, which is not opened.
         """
-        with self._lookup.existing(path, os.O_PATH) as fd:
-            found = os.fstat(fd)
+        return self.open_and_look(path)[0]
+
+    def open_and_look(self, path: VirtualPath, *, may_block: bool = True) -> tuple[int, os.stat_result]:
+        """As `open_file`, with what the kernel says of the file; raises WouldBlock rather than wait if it must not."""
+        try:
+            for _ in range(_TRIES):
+                opened = self._open_whole(path, may_block=may_block)
+                if opened:
+                    return opened
+        except OSError as error:
+            raise self._lookup.failure(error, path) from error
+        raise Busy(str(path))
+
+    def _open_whole(self, path: VirtualPath, *, may_block: bool) -> tuple[int, os.stat_result] | None:
+        """The file that is `path`; None when it was replaced in this very moment, and may be another's stage by now."""
+        handle = self._lookup.open(path, os.O_PATH) if may_block else self._lookup.open_cached(path, os.O_PATH)
+        try:
+            found = os.fstat(handle)
             if stat_bits.S_ISDIR(found.st_mode):
                 raise IsADirectory(str(path))
             if not stat_bits.S_ISREG(found.st_mode):
                 raise NotARegularFile(str(path))
-            with _through_proc():
-                return os.open(f"/proc/self/fd/{fd}", _REOPEN)
+            fd = _reopen(handle)
+        finally:
+            os.close(handle)
+        if fd is None:
+            return None
+        try:
+            if not is_young(found):
+                return fd, found
+            # Open, it cannot be used again for anything else; was it `path` still when it came to be open?
+            if self._is_at(path, found, may_block=may_block):
+                return fd, os.fstat(fd)
+        except BaseException:
+            os.close(fd)
+            raise
+        os.close(fd)
+        return None
+
+    def _is_at(self, path: VirtualPath, found: os.stat_result, *, may_block: bool) -> bool:
+        handle = self._lookup.open(path, os.O_PATH) if may_block else self._lookup.open_cached(path, os.O_PATH)
+        try:
+            now = os.fstat(handle)
+        finally:
+            os.close(handle)
+        return (now.st_ino, now.st_dev) == (found.st_ino, found.st_dev)
 
     def open_directory(self, path: VirtualPath) -> int:
         """Open the folder at `path`; returns a descriptor that the caller closes."""
@@ -236,27 +293,33 @@ class Jail:
 
         `approve` is called with what is about to be replaced, if anything, and prevents it by raising; nobody else
         changes this home's names meanwhile, so it must be quick. `flush` is called afterwards with the descriptor of
-        the folder that got the new name. Returns what was replaced. Raises IsADirectory, NotARegularFile,
-        StageElsewhere.
+        the folder that got the new name. Returns what was replaced; its file may stay under the stage's name as a
+        blank (see `homeport.core.blanks`). Raises IsADirectory, NotARegularFile, StageElsewhere.
         """
         if path.is_root:
             raise IsADirectory(str(path))
-        with self._lookup.target(path) as (parent, name):
-            with self._lookup.changing(), self._lookup.errors(path, {errno.EXDEV: lambda _: StageElsewhere()}):
-                there = _there(parent, name, path)
-                if there and there.kind in _NOT_REPLACED:
-                    raise _NOT_REPLACED[there.kind](str(path))
-                if approve:
-                    approve(there)
-                os.rename(stage_name, name, src_dir_fd=stage_fd, dst_dir_fd=parent)
-            if flush:
-                with self._lookup.errors(path):
-                    _flush(parent, flush)
-        return there
+        place = Place(stage_fd, name_bytes(stage_name))
+        with closing(self._lookup.targets(path)) as targets:
+            for parent, name in targets:
+                try:
+                    with self._lookup.changing():
+                        there = _there(parent, name, path)
+                        if there is not None and there.kind is Kind.LINK:
+                            continue
+                        old = _replace(place, Place(parent, name), there, path, approve)
+                    if old is not None:
+                        old.become_blank(place)
+                    if flush:
+                        _flush(parent, flush)
+                except OSError as error:
+                    raise self._lookup.failure(error, path, _INSTALLING) from error
+                return there
+        raise OutsideHome(str(path))
 
     def set_times(self, path: VirtualPath, mtime_ns: int) -> Entry:
         """Set when the file or folder was last changed; returns it with the time that the disk could hold."""
-        with self._lookup.plain(path) as (fd, found):
+        # Alone, so that the file opened is not replaced, and another's blank, before it is changed.
+        with self._lookup.changing(), self._lookup.plain(path) as (fd, found):
             try:
                 with _through_proc():
                     os.utime(f"/proc/self/fd/{fd}", ns=(found.st_atime_ns, mtime_ns))
@@ -266,7 +329,7 @@ class Jail:
 
     def set_mode(self, path: VirtualPath, mode: int) -> Entry:
         """Set the permission bits of a file or folder; set-uid, set-gid and sticky bits are left out."""
-        with self._lookup.plain(path) as (fd, _):
+        with self._lookup.changing(), self._lookup.plain(path) as (fd, _):
             with _through_proc():
                 os.chmod(f"/proc/self/fd/{fd}", mode & 0o777)
             return Entry.of(path.name, os.fstat(fd))
@@ -291,6 +354,27 @@ def _there(parent: int, name: bytes, path: VirtualPath) -> Entry | None:
         return Entry.of(path.name, os.lstat(name, dir_fd=parent))
     except FileNotFoundError:
         return None
+
+
+def _replace(
+    stage: Place, target: Place, there: Entry | None, path: VirtualPath, approve: Callable[[Entry | None], None] | None
+) -> Replaced | None:
+    """Put the stage in the place of what is `there`, if that may be done."""
+    if there is not None and there.kind in _NOT_REPLACED:
+        raise _NOT_REPLACED[there.kind](str(path))
+    if approve:
+        approve(there)
+    return put_in_place(stage, target, there)
+
+
+def _reopen(handle: int) -> int | None:
+    """Open for reading what `handle` merely names; None while that very file is being given up."""
+    try:
+        return os.open(f"/proc/self/fd/{handle}", _REOPEN)
+    except BlockingIOError:
+        return None
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise StorageFailed("no /proc") from error
 
 
 @contextmanager

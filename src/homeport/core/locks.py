@@ -8,21 +8,24 @@ from __future__ import annotations
 
 import errno
 import fcntl
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 _UNSUPPORTED = frozenset({errno.EBADF, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS})
 
 
-@contextmanager
-def exclusive(fd: int) -> Iterator[None]:
-    """Be alone among all who lock the file of `fd`, for as long as the block runs; waits for the others."""
-    locked = _take(fd)
+def take_exclusive(fd: int) -> bool:
+    """Be alone among all who lock the file of `fd`, until `let_go`; False where there are no such locks."""
     try:
-        yield
-    finally:
-        if locked:
-            fcntl.flock(fd, fcntl.LOCK_UN)
+        fcntl.flock(fd, fcntl.LOCK_EX)
+    except OSError as error:
+        if error.errno in _UNSUPPORTED:
+            return False
+        raise
+    return True
+
+
+def let_go(fd: int) -> None:
+    """End what `take_exclusive` began."""
+    fcntl.flock(fd, fcntl.LOCK_UN)
 
 
 def try_exclusive(fd: int) -> bool:
@@ -31,14 +34,4 @@ def try_exclusive(fd: int) -> bool:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
-    return True
-
-
-def _take(fd: int) -> bool:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-    except OSError as error:
-        if error.errno in _UNSUPPORTED:
-            return False
-        raise
     return True

@@ -10,12 +10,12 @@ import errno
 import os
 import stat as stat_bits
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from homeport.core.beneath import LINKS_MAX, Resolver
-from homeport.core.errno_table import ErrorOf, translate
+from homeport.core.errno_table import ErrorOf, storage_error, translate
 from homeport.core.errors import (
     HomeportError,
     HomeUnavailable,
@@ -24,8 +24,9 @@ from homeport.core.errors import (
     NotARegularFile,
     OutsideHome,
     RootRefused,
+    WouldBlock,
 )
-from homeport.core.locks import exclusive
+from homeport.core.locks import let_go, take_exclusive
 from homeport.core.paths import VirtualPath, name_bytes, name_text
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -40,6 +41,32 @@ class _Folder:
 
     def __del__(self) -> None:
         os.close(self.fd)
+
+
+class _Alone:
+    """Within a lock of this process and, inside it, one of the machine; see `Lookup.changing`."""
+
+    __slots__ = ("_flocked", "_folder", "_lock")
+
+    def __init__(self, lock: threading.Lock, folder: _Folder) -> None:
+        self._lock = lock
+        self._folder = folder
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+        try:
+            self._flocked = take_exclusive(self._folder.fd)
+        except OSError as error:
+            self._lock.release()
+            raise storage_error(error) from error
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            if self._flocked:
+                let_go(self._folder.fd)
+        finally:
+            self._lock.release()
+            del self._folder  # a traceback that somebody keeps must not keep the home open
 
 
 class Lookup:
@@ -92,6 +119,18 @@ class Lookup:
             if located == path:
                 raise
             return self._resolve(located.segments, flags)
+
+    def open_cached(self, path: VirtualPath, flags: int) -> int:
+        """As `open`, but raises WouldBlock rather than wait, or look for another spelling."""
+        root = self._held()
+        try:
+            return self._resolver.open_cached(root.fd, path.segments, flags)
+        except FileNotFoundError:
+            if str(path).isascii():
+                raise
+            raise WouldBlock from None
+        finally:
+            del root
 
     def _resolve(self, segments: tuple[str, ...], flags: int) -> int:
         root = self._held()
@@ -154,47 +193,45 @@ class Lookup:
         with self.parent(self.locate(path)) as found:
             yield found
 
-    @contextmanager
-    def target(self, path: VirtualPath) -> Iterator[tuple[int, bytes]]:
-        """As `parent`, for the name that writing to `path` makes or replaces: at the end of the links there."""
+    def targets(self, path: VirtualPath) -> Generator[tuple[int, bytes], None, None]:
+        """As `parent`, for the name that writing to `path` makes or replaces: at the end of the links there.
+
+        The caller takes the first place where it finds no link; each is open until the next is asked for.
+        """
         segments: tuple[str, ...] = (*self.locate(path.parent).segments, _single(path))
         for _ in range(LINKS_MAX + 1):
             if segments[-1] in ("", ".", ".."):
                 raise IsADirectory(str(path))
-            with self.errors(path):
+            try:
                 parent = self._resolve(segments[:-1], _PARENT)
+            except OSError as error:
+                raise self.failure(error, path) from error
             try:
                 name = name_bytes(segments[-1])
+                yield parent, name
                 target = self._link_target(path, parent, name)
-                if target is None:
-                    yield parent, name
-                    return
             finally:
                 os.close(parent)
             segments = (*segments[:-1], *target)
-        raise OutsideHome(str(path))
 
-    def _link_target(self, path: VirtualPath, parent: int, name: bytes) -> list[str] | None:
-        """The target of the link called `name`, or None where no link is called so."""
-        with self.errors(path):
-            try:
-                target = name_text(os.readlink(name, dir_fd=parent))
-            except OSError as error:
-                if error.errno in (errno.EINVAL, errno.ENOENT):
-                    return None
-                raise
+    def _link_target(self, path: VirtualPath, parent: int, name: bytes) -> list[str]:
+        """The target of the link called `name`; itself where it is a link no more."""
+        try:
+            target = name_text(os.readlink(name, dir_fd=parent))
+        except OSError as error:
+            if error.errno in (errno.EINVAL, errno.ENOENT):
+                return [name_text(name)]
+            raise self.failure(error, path) from error
         if target.startswith("/"):
             raise OutsideHome(str(path))
         return target.split("/")
 
-    @contextmanager
-    def changing(self) -> Iterator[None]:
+    def changing(self) -> AbstractContextManager[None]:
         """One change of names at a time in this home, over all threads and processes of the machine.
 
         What was looked at just before a change is thus what the change replaced or removed, and accounts stay exact.
         """
-        with self.root() as fd, self._lock, exclusive(fd):
-            yield
+        return _Alone(self._lock, self._held())
 
     @contextmanager
     def errors(self, path: VirtualPath, special: Mapping[int, ErrorOf] | None = None) -> Iterator[None]:

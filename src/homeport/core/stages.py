@@ -7,6 +7,7 @@ removal holds a lock on something else, and looks again.
     stage/                  0700
         17/                 0700, one an account, named by its id
             5e88489...      0600, named by the SHA-256 of the path
+            9f86d08...      1600: a blank (`homeport.core.blanks`), free of charge until an upload takes it
 """
 
 from __future__ import annotations
@@ -14,24 +15,35 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import threading
+import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from homeport.core.blanks import BLANK_MODE, is_blank
 from homeport.core.count import Count
 from homeport.core.entries import Entry, Kind
 from homeport.core.errno_table import storage_error
 from homeport.core.errors import Busy, StageElsewhere
 from homeport.core.jail import Jail
-from homeport.core.locks import exclusive, try_exclusive
+from homeport.core.locks import try_exclusive
 from homeport.core.paths import VirtualPath, name_bytes
+from homeport.core.renaming import Place, rename_to_new
 from homeport.core.scanning import entries_of
 from homeport.core.tree import mount_of
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _STAGE = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_NEW = os.O_CREAT | os.O_EXCL
 _TRIES = 16
+_MOMENT_S = 0.002
+_MOMENTS = 500
+_FOLDERS_HELD = 64  # descriptors of one process, whatever the number of accounts
+_BLANKS_KEPT = 256  # of one account by one process
+STAGE_MODE = 0o600
 _NAME = re.compile(r"[0-9a-f]{64}")
 
 
@@ -41,12 +53,17 @@ def stage_name(path: VirtualPath) -> str:
 
 
 class Stage:
-    """One account's stage of one path, locked until `close`. The descriptor `fd` reads and writes."""
+    """One account's stage of one path, locked until `close`. The descriptor `fd` reads and writes.
 
-    def __init__(self, fd: int, directory_fd: int, name: str, *, created: bool) -> None:
-        """Take over both descriptors; `created` says that the stage was not there before."""
+    `created` says that it was not there before: it is a blank until it has been charged.
+    """
+
+    __slots__ = ("_folder", "created", "fd", "name")
+
+    def __init__(self, fd: int, folder: AccountFolder, name: str, *, created: bool) -> None:
+        """Take over the descriptor."""
         self.fd = fd
-        self.directory_fd = directory_fd
+        self._folder = folder
         self.name = name
         self.created = created
 
@@ -57,10 +74,20 @@ class Stage:
         self.close()
 
     @property
+    def directory_fd(self) -> int:
+        """The folder that it lies in, open as long as the stage is."""
+        return self._folder.fd
+
+    @property
     def size(self) -> int:
         """Its length in bytes."""
         with _storage_errors():
             return os.fstat(self.fd).st_size
+
+    def charged(self) -> None:
+        """It has been charged: from now on it counts."""
+        with _storage_errors():
+            os.fchmod(self.fd, STAGE_MODE)
 
     def truncate(self, size: int) -> None:
         """Cut it to `size` bytes."""
@@ -70,15 +97,47 @@ class Stage:
     def remove(self) -> None:
         """Throw it away, unless it has been put into place already. It stays locked, nameless, until `close`."""
         with _storage_errors():
-            if _is_called(self.directory_fd, self.name, self.fd):
+            if self.is_staged():
                 os.unlink(self.name, dir_fd=self.directory_fd)
+
+    def is_staged(self) -> bool:
+        """Whether it has its name still, and has not been put into place."""
+        with _storage_errors():
+            return _is_called(self.directory_fd, self.name, os.fstat(self.fd))
+
+    def took_place(self) -> None:
+        """It was put in the place of another file, which may lie under the stage's name now, as a blank.
+
+        Of those only the latest are kept.
+        """
+        blanks = self._folder.blanks
+        blanks.append(self.name)
+        while len(blanks) > _BLANKS_KEPT:
+            with suppress(OSError, IndexError):  # it costs nobody anything
+                _remove_unlocked(self.directory_fd, blanks.popleft(), lambda found: is_blank(found.mode))
 
     def close(self) -> None:
         """Let others have it, in place or not. May be called again."""
-        fds, self.fd, self.directory_fd = (self.fd, self.directory_fd), -1, -1
-        for fd in fds:
-            if fd >= 0:
-                os.close(fd)
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            os.close(fd)
+            del self._folder
+
+
+class AccountFolder:
+    """One account's folder of stages, held open; it closes when nobody uses it any more.
+
+    `blanks` are names of blanks that this process left in it, for whoever needs a new file; some may be gone.
+    """
+
+    __slots__ = ("blanks", "fd")
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self.blanks: deque[str] = deque()
+
+    def __del__(self) -> None:
+        os.close(self.fd)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +157,8 @@ class StageFolder:
         with _storage_errors():
             root.mkdir(mode=0o700, exist_ok=True)
             self._fd = os.open(root, _FOLDER & ~os.O_NOFOLLOW)
+        self._lock = threading.Lock()
+        self._folders: dict[int, AccountFolder] = {}
 
     def __enter__(self) -> StageFolder:
         return self
@@ -107,6 +168,7 @@ class StageFolder:
 
     def close(self) -> None:
         """Let go of the folder. Stages that are open stay so."""
+        self._folders.clear()
         os.close(self._fd)
 
     def require_beside(self, home: Jail) -> None:
@@ -120,24 +182,22 @@ class StageFolder:
         """The stage of `path`, which is empty if it was not there before. Raises Busy when another upload has it."""
         name = stage_name(path)
         with _storage_errors():
-            with suppress(FileExistsError):
-                os.mkdir(str(account), 0o700, dir_fd=self._fd)
-            folder = self._folder(account)
+            folder = self._held(account)
             try:
-                fd, created = _open_locked(folder, name)
-            except BaseException:
-                os.close(folder)
-                raise
-        if fd is None:
-            os.close(folder)
+                found = _open_locked(folder, name)
+            except FileNotFoundError:  # somebody removed the folder
+                folder = self._held(account, afresh=True)
+                found = _open_locked(folder, name)
+        if found is None:
+            del folder  # a traceback that somebody keeps must not keep the folder open
             raise Busy(str(path))
-        return Stage(fd, folder, name, created=created)
+        return Stage(found[0], folder, name, created=found[1])
 
     def size_of(self, account: int, path: VirtualPath) -> int | None:
         """How many bytes of `path` have come so far; None when there is no stage. Needs no lock."""
         with self._existing(account) as folder:
             entry = None if folder is None else _look(folder, stage_name(path))
-        return None if entry is None else entry.size
+        return None if entry is None or is_blank(entry.mode) else entry.size
 
     def remove(self, account: int, path: VirtualPath) -> Count:
         """Throw the stage of `path` away; returns what it cost, nothing if there was none. Raises Busy."""
@@ -158,7 +218,9 @@ class StageFolder:
     def of(self, account: int) -> list[StageRecord]:
         """The stages of one account, those being written included."""
         with self._existing(account) as folder:
-            return [] if folder is None else [StageRecord(e.name, e.size, e.mtime_ns) for e in _stages_in(folder)]
+            if folder is None:
+                return []
+            return [StageRecord(e.name, e.size, e.mtime_ns) for e in _stages_in(folder) if not is_blank(e.mode)]
 
     def count(self, account: int) -> Count:
         """What the stages of one account cost."""
@@ -168,7 +230,7 @@ class StageFolder:
     def expire(self, account: int, max_age_s: float, now: float) -> Count:
         """Remove the account's stages that have not grown for `max_age_s` seconds at `now` (seconds since the epoch).
 
-        Those being written stay. Returns what the removed ones cost, for the ledger.
+        Blanks go likewise. Those being written stay. Returns what the removed ones cost, for the ledger.
         """
         oldest_ns = (now - max_age_s) * 1e9
         removed = Count()
@@ -181,6 +243,19 @@ class StageFolder:
 
     def _folder(self, account: int) -> int:
         return os.open(str(account), _FOLDER, dir_fd=self._fd)
+
+    def _held(self, account: int, *, afresh: bool = False) -> AccountFolder:
+        """The account's folder, made if need be and kept open for the next upload; `afresh` after it went away."""
+        folder = None if afresh else self._folders.get(account)
+        if folder is None:
+            with suppress(FileExistsError):
+                os.mkdir(str(account), 0o700, dir_fd=self._fd)
+            folder = AccountFolder(self._folder(account))
+            with self._lock:
+                while len(self._folders) >= _FOLDERS_HELD:
+                    del self._folders[next(iter(self._folders))]
+                self._folders[account] = folder
+        return folder
 
     @contextmanager
     def _existing(self, account: int) -> Iterator[int | None]:
@@ -197,36 +272,82 @@ class StageFolder:
                 os.close(folder)
 
 
-def _open_locked(folder: int, name: str) -> tuple[int | None, bool]:
-    """The stage called `name`, locked, and whether it was made just now; None when somebody else has it."""
-    # Alone in the folder, nobody can lock the new file before its maker does.
-    with exclusive(folder):
-        for _ in range(_TRIES):
-            fd, created = _open_or_make(folder, name)
-            if fd is None:
+def _open_locked(folder: AccountFolder, name: str) -> tuple[int, bool] | None:
+    """The stage called `name`, locked, and whether it is a blank; None when somebody else has it."""
+    slipped = waited = 0
+    while slipped < _TRIES and waited < _MOMENTS:
+        try:
+            own = _open_own(folder.fd, name, 0) or _rename_blank(folder, name) or _open_own(folder.fd, name, _NEW)
+        except _BlankHeldError:
+            waited += 1
+            time.sleep(_MOMENT_S)
+            continue
+        except BlockingIOError:
+            break
+        if own:
+            return own[0], _emptied(*own)
+        slipped += 1
+    return None
+
+
+class _BlankHeldError(Exception):
+    """Somebody empties the blank or gives it another name, which he will have done in a moment."""
+
+
+def _emptied(fd: int, found: os.stat_result) -> bool:
+    """Whether it is a blank; one that a process left behind when it died may have content."""
+    blank = is_blank(found.st_mode)
+    if blank and found.st_size:
+        try:
+            os.ftruncate(fd, 0)
+        except BaseException:
+            os.close(fd)
+            raise
+    return blank
+
+
+def _open_own(folder: int, name: str, flags: int) -> tuple[int, os.stat_result] | None:
+    """Open and lock what is called `name`; None when it is not there or slips away, BlockingIOError if it is held."""
+    try:
+        fd = os.open(name, _STAGE | flags, BLANK_MODE, dir_fd=folder)
+    except FileExistsError:
+        return None
+    except BlockingIOError as error:  # its lease: see `homeport.core.blanks`
+        raise _BlankHeldError from error
+    except FileNotFoundError:
+        if flags:  # the folder itself is gone
+            raise
+        return None
+    try:
+        locked, found = try_exclusive(fd), os.fstat(fd)
+        if locked and _is_called(folder, name, found):
+            return fd, found
+    except BaseException:
+        os.close(fd)
+        raise
+    os.close(fd)
+    if not locked:
+        raise _BlankHeldError if is_blank(found.st_mode) else BlockingIOError
+    return None
+
+
+def _rename_blank(folder: AccountFolder, name: str) -> tuple[int, os.stat_result] | None:
+    """A blank of ours that is called `name` from now on; None when there is none. It is locked before it is renamed."""
+    while folder.blanks:
+        with suppress(OSError, IndexError, _BlankHeldError):  # taken by another, or no such rename here
+            blank = folder.blanks.popleft()
+            own = _open_own(folder.fd, blank, 0)
+            if own is None:
                 continue
             try:
-                locked, called = try_exclusive(fd), _is_called(folder, name, fd)
+                if is_blank(own[1].st_mode):
+                    rename_to_new(Place(folder.fd, blank.encode()), Place(folder.fd, name.encode()))
+                    return own
             except OSError:
-                os.close(fd)
+                os.close(own[0])
                 raise
-            if locked and called:
-                return fd, created
-            os.close(fd)
-            if not locked:
-                break
-    return None, False
-
-
-def _open_or_make(folder: int, name: str) -> tuple[int | None, bool]:
-    try:
-        return os.open(name, _STAGE | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=folder), True
-    except FileExistsError:
-        pass
-    try:
-        return os.open(name, _STAGE, dir_fd=folder), False
-    except FileNotFoundError:  # put into place since
-        return None, False
+            os.close(own[0])
+    return None
 
 
 def _remove_unlocked(folder: int, name: str, condition: Callable[[Entry], bool]) -> Count | None:
@@ -238,13 +359,14 @@ def _remove_unlocked(folder: int, name: str, condition: Callable[[Entry], bool])
     try:
         if not try_exclusive(fd):
             return None
-        if not _is_called(folder, name, fd):
+        found = os.fstat(fd)
+        if not _is_called(folder, name, found):
             return Count()
-        entry = Entry.of(name, os.fstat(fd))
+        entry = Entry.of(name, found)
         if not condition(entry):
             return None
         os.unlink(name, dir_fd=folder)
-        return Count.of(entry)
+        return Count() if is_blank(entry.mode) else Count.of(entry)
     finally:
         os.close(fd)
 
@@ -256,9 +378,12 @@ def _look(folder: int, name: str) -> Entry | None:
         return None
 
 
-def _is_called(folder: int, name: str, fd: int) -> bool:
-    entry, found = _look(folder, name), os.fstat(fd)
-    return entry is not None and (entry.device, entry.inode) == (found.st_dev, found.st_ino)
+def _is_called(folder: int, name: str, found: os.stat_result) -> bool:
+    try:
+        there = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return (there.st_ino, there.st_dev) == (found.st_ino, found.st_dev)
 
 
 def _stages_in(folder: int) -> Iterator[Entry]:

@@ -76,6 +76,11 @@ def _opened(path: VirtualPath, works: Works, stages: StageFolder, bill: Bill) ->
     if stage.created:
         try:
             bill.charge(files=1)
+            try:
+                stage.charged()
+            except BaseException:
+                bill.refund(files=1)
+                raise
         except BaseException:
             stage.remove()
             stage.close()

@@ -9,19 +9,19 @@ All methods block. An upload or a download belongs to one transfer; calls from s
 
 from __future__ import annotations
 
-import hashlib
+import errno
 import logging
 import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from homeport.core.arbiter import Arbiter
 from homeport.core.bill import Bill
 from homeport.core.count import Count
-from homeport.core.digests import DigestStore, update_from
+from homeport.core.digests import DigestStore
 from homeport.core.durability import Durability
 from homeport.core.entries import Entry
 from homeport.core.errno_table import storage_error
@@ -34,16 +34,18 @@ from homeport.core.errors import (
     StorageFailed,
     WouldBlock,
 )
+from homeport.core.growing_digest import Beside, GrowingDigest
 from homeport.core.jail import Jail
 from homeport.core.paths import VirtualPath
 from homeport.core.quota import Ledger
 from homeport.core.search import Search
-from homeport.core.stages import Stage
+from homeport.core.stages import STAGE_MODE, Stage
 
 T = TypeVar("T")
 
+_NOT_NOW = frozenset({errno.EAGAIN, errno.EOPNOTSUPP, errno.EINVAL, errno.EINTR})  # not all file systems can tell
+
 _log = logging.getLogger(__name__)
-_STAGE_MODE = 0o600
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ class Works:
     digests: DigestStore
     durability: Durability
     arbiter: Arbiter
+    beside: Beside
     file_mode: int
     allow: Allow
 
@@ -110,8 +113,9 @@ class Upload:
         self._at_once = works.ledger.search(works.account_id)
         self._ended = ended
         self._lock = threading.RLock()
-        self._hash = hashlib.sha256()
-        self.offset = self.size = update_from(self._hash, stage.fd) if stage.size else 0
+        self._digest = GrowingDigest(stage.fd, works.beside)
+        self.offset = self.size = stage.size
+        self._digest.start(self.size)
         self.moved = 0
         self._refusal: QuotaExceeded | None = None
         self._replacing: Entry | None = None
@@ -150,7 +154,7 @@ class Upload:
         """
         with self._lock:
             self._require_open()
-            digest = self._hash.hexdigest()
+            digest = self._digest.hexdigest()
             self._compare(digest, expected_size, expected_sha256)
             self._make_lasting(digest)
             replaced, failure = self._install()
@@ -228,7 +232,7 @@ class Upload:
                 self.moved += len(written)
                 if len(written) < len(view):
                     self._bill.refund(len(view) - len(written))
-                self._hash.update(written)
+                self._digest.grew(written)
 
     def _pour(self, view: memoryview) -> int:
         try:
@@ -273,18 +277,16 @@ class Upload:
                     raise
                 failures.append(error)
             there = self._replacing
+            if there:
+                stage.took_place()
             _caught(failures, self._bill.replace, Count.of(there) if there else Count())
         return there is not None, next(iter(failures), None)
 
     def _is_staged(self) -> bool:
         """Whether the stage has its name still, after it could not be put in place; it gets its mode back."""
-        try:
-            os.stat(self._stage.name, dir_fd=self._stage.directory_fd, follow_symlinks=False)
-            os.fchmod(self._stage.fd, _STAGE_MODE)
-        except FileNotFoundError:
+        if not self._stage.is_staged():
             return False
-        except OSError as error:
-            raise storage_error(error) from error
+        self._set_mode(STAGE_MODE)
         return True
 
     def _approve(self, there: Entry | None) -> None:
@@ -292,8 +294,13 @@ class Upload:
         self._works.allow(self.path, there)
         self._bill.cover(Count.of(there) if there else Count())
         self._replacing = there
+        mode = (there.mode if there else self._works.file_mode) & 0o777
+        if mode != STAGE_MODE:
+            self._set_mode(mode)
+
+    def _set_mode(self, mode: int) -> None:
         try:
-            os.fchmod(self._stage.fd, (there.mode if there else self._works.file_mode) & 0o777)
+            os.fchmod(self._stage.fd, mode)
         except OSError as error:
             raise storage_error(error) from error
 
@@ -314,6 +321,7 @@ class Upload:
     def _close(self, digest: str | None, reason: str | None) -> None:
         self._closed = True
         self._works.arbiter.leave(self._works.account_id, self._turn)
+        self._digest.stop()
         self._stage.close()
         try:
             self._bill.release()
@@ -329,6 +337,13 @@ def _caught(failures: list[HomeportError], act: Callable[[T], None], subject: T)
         failures.append(error)
 
 
+class Opened(NamedTuple):
+    """A regular file, open for reading, and what the kernel said of it then."""
+
+    fd: int
+    found: os.stat_result
+
+
 class Download:
     """One version of a file, held open: `whole_size` and `mtime_ns` as they were when it began; `position` is what is
     next, `size` where to stop.
@@ -337,9 +352,13 @@ class Download:
     whole file's, where it is known without reading it.
     """
 
-    def __init__(self, path: VirtualPath, fd: int, offset: int, ended: Ended, *, sha256: str | None = None) -> None:
+    __slots__ = ("_ended", "_fd", "mtime_ns", "offset", "path", "position", "sha256", "size", "whole_size")
+
+    def __init__(
+        self, path: VirtualPath, file: Opened, offset: int, ended: Ended, *, sha256: str | None = None
+    ) -> None:
         """Take over the descriptor; `offset` is not behind the end."""
-        found = os.fstat(fd)
+        fd, found = file
         self.path = path
         self.size = self.whole_size = found.st_size
         self.mtime_ns = found.st_mtime_ns
@@ -386,7 +405,17 @@ class Download:
 
     def read_now(self, buffer: bytearray | memoryview) -> int:
         """As `read_into`, from the kernel's memory alone: raises WouldBlock where it would wait for a disk."""
-        raise WouldBlock
+        room = memoryview(buffer).cast("B")[: self.remaining]
+        if not room:
+            return 0
+        try:
+            count = os.preadv(self._fd, [room], self.position, os.RWF_NOWAIT)
+        except OSError as error:
+            if error.errno in _NOT_NOW:
+                raise WouldBlock from error
+            raise storage_error(error) from error
+        self.advance(count)
+        return count
 
     def advance(self, count: int) -> None:
         """`count` bytes went out from `position` on. Raises SourceChanged for 0 before the end: the file was cut."""
