@@ -6,6 +6,7 @@ import threading
 import pytest
 from tests.servers.loops import Run
 
+from homeport.core.patience import be_patient
 from homeport.servers.haste import Haste
 from homeport.servers.offload import Offload
 
@@ -155,9 +156,15 @@ def test_few_work_at_once_until_nothing_gets_on(run: Run) -> None:
 
 
 def test_short_calls_stay_on_the_loop_while_they_are_short(run: Run) -> None:
+    def thread_that_waits() -> threading.Thread:
+        be_patient()
+        return threading.current_thread()
+
     async def main() -> None:
         offload = Offload(1, haste=Haste())
         here = threading.current_thread()
+        assert await offload.run_short(1, threading.current_thread) is here
+        assert await offload.run_short(1, thread_that_waits) is not here  # for others the loop never waits
         assert await offload.run_short(1, threading.current_thread) is here
         await offload.run_short(1, threading.Event().wait, 0.01)
         assert await offload.run_short(1, threading.current_thread) is not here

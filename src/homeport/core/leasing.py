@@ -21,6 +21,7 @@ from homeport.core.count import Count
 from homeport.core.errors import HomeUnavailable, LedgerBusy, QuotaExceeded
 from homeport.core.lease_book import FIRST, Frozen, LeaseBook, Question, Recall, Short, Trade
 from homeport.core.leases import NOTHING, Grant, Lease, Room
+from homeport.core.patience import be_patient
 from homeport.core.processes import Processes
 from homeport.core.search import Search
 from homeport.core.state import Database
@@ -251,6 +252,7 @@ class Leasing:
 
     def _open(self, lease: Lease) -> None:
         """Begin an operation of an account that this process has no open lease of."""
+        be_patient()
         self.start()
         deadline = self.clocks.monotonic() + self.times.freeze_deadline_s
         while True:

@@ -24,6 +24,7 @@ from homeport.core.errors import HomeportError, LedgerBusy
 from homeport.core.lease_book import Recount
 from homeport.core.leases import NOTHING
 from homeport.core.leasing import Changing, Leasing, LedgerClocks, LedgerTimes
+from homeport.core.patience import be_patient
 from homeport.core.search import Search
 from homeport.core.state import Database
 
@@ -100,6 +101,7 @@ class Ledger:
         lease = self._lease(account)
         if lease.inside and not held_bytes and not held_files and lease.spend(bytes, files):
             return NOTHING
+        be_patient()
         held = Count(held_bytes, held_files)
         return self._get(lease, Count(bytes, files) - held, NOTHING - held, Count(credit_bytes, credit_files), search)
 

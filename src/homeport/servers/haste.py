@@ -1,7 +1,8 @@
 """Short calls that may block, on the event loop for as long as they do not: a hop to a thread and back costs more.
 
 The one rule: what the loop spends waiting for a disk stays below a hundredth of its time. A call that made it wait
-sends all those after it to threads for a hundred times as long.
+sends all those after it to threads for a hundred times as long. For other people (a recount, another process) it never
+waits: WouldBlock says that a thread has to.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
+
+from homeport.core.patience import Hurry
 
 try:
     import resource
@@ -20,6 +23,7 @@ except ImportError:  # not on Unix
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_HURRY = Hurry()
 _LONG_S = 0.001
 _REST = 100  # times as long as the call took: what 99 of 100 others meet is not touched
 _LONGEST_REST_S = 60.0
@@ -43,10 +47,11 @@ class Haste:
         return self._clock() >= self._not_before
 
     def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """What `call` returns or raises. Remembers whether it made the loop wait."""
+        """What `call` returns or raises, or WouldBlock. Remembers whether it made the loop wait."""
         waits_before, began = self._waits(), self._clock()
         try:
-            return call(*args, **kwargs)
+            with _HURRY:
+                return call(*args, **kwargs)
         finally:
             ended = self._clock()
             if ended - began > _LONG_S and (_THREAD is None or self._waits() > waits_before):

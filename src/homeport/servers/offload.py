@@ -18,6 +18,7 @@ from collections.abc import Callable, Hashable
 from queue import SimpleQueue
 from typing import Any, ParamSpec, TypeVar
 
+from homeport.core.errors import WouldBlock
 from homeport.servers.haste import Haste
 
 P = ParamSpec("P")
@@ -97,7 +98,8 @@ class Offload:
     async def run_short(self, owner: Hashable, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """As `run_for`, for a call that takes microseconds unless the disk is slow."""
         if self.haste is not None and self.haste.allows() and not self._closed:
-            return self.haste.run(call, *args, **kwargs)
+            with contextlib.suppress(WouldBlock):
+                return self.haste.run(call, *args, **kwargs)
         return await self.run_for(owner, call, *args, **kwargs)
 
     def close(self) -> None:

@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 
 from homeport.core.errors import WouldBlock
+from homeport.core.patience import be_patient
 from homeport.servers.ftp.data import DataConnection, NotReady
 from homeport.servers.ftp.pump import (
     BUFFER_BYTES,
@@ -334,3 +335,29 @@ def test_an_upload_is_stored_on_the_loop_only_in_haste(pair: tuple[DataConnectio
 def test_what_computes_or_reads_anything_is_left_to_a_thread(movers: Movers) -> None:
     assert movers.of(Handshake(movers.connection)).step_now() is Wants.THREAD
     assert movers.of(SendBlocks(movers.connection, iter([b"x"]), lambda: None)).step_now() is Wants.THREAD
+
+
+def test_what_could_not_be_stored_on_the_loop_is_stored_by_a_thread(
+    pair: tuple[DataConnection, socket.socket],
+) -> None:
+    connection, client = pair
+    pieces: list[bytes] = []
+    ends: list[int] = []
+
+    def write(piece: memoryview) -> None:
+        be_patient()
+        pieces.append(bytes(piece))
+
+    def finish() -> None:
+        be_patient()
+        ends.append(1)
+
+    flow = Receive(connection, write, finish, Buffers(), Haste())
+    client.send(b"abc")
+    with pytest.raises(WouldBlock):
+        flow.move_now(100)
+    assert flow.move(100) == 3
+    client.shutdown(socket.SHUT_WR)
+    with pytest.raises(WouldBlock):
+        flow.move_now(100)
+    assert (flow.move(100), pieces, ends) == (0, [b"abc"], [1])

@@ -17,13 +17,17 @@ Write = Callable[[bytes | memoryview], None]
 Finish = Callable[[], None]
 
 
+def as_they_are(settings: Settings) -> bool:
+    """Whether the wire's bytes are the file's."""
+    return settings.representation is not Representation.ASCII and settings.mode is TransferMode.STREAM
+
+
 def download_flow(connection: DataConnection, download: Download, settings: Settings) -> Flow:
     """How `download` goes out: by the kernel where its bytes go as they are, else in blocks."""
-    text = settings.representation is Representation.ASCII
-    if not text and settings.mode is TransferMode.STREAM and not connection.is_private:
+    if as_they_are(settings) and not connection.is_private:
         return SendFile(connection, download, download.finish)
     blocks: Iterator[bytes] = blocks_of(download)
-    if text:
+    if settings.representation is Representation.ASCII:
         blocks = map(AsciiEncoder().encode, blocks)
     return SendBlocks(connection, deflated(blocks, settings), download.finish)
 

@@ -283,7 +283,10 @@ def blocks_of(source: FileSource, block_bytes: int = 64 * 1024) -> Iterator[byte
 
 
 class Receive:
-    """The client's bytes into `write`, to the clean end; `finish` then flushes what a decoder still holds."""
+    """The client's bytes into `write`, to the clean end; `finish` then flushes what a decoder still holds.
+
+    With `haste` they may be called on the loop, and again in a thread after a WouldBlock, which changes nothing.
+    """
 
     def __init__(
         self,
@@ -299,6 +302,7 @@ class Receive:
         self._buffers = buffers
         self._haste = haste
         self._waited = False
+        self._owed = b""  # received and not stored, because the loop may not wait
 
     def move_now(self, most: int) -> int:
         """See Flow."""
@@ -311,6 +315,11 @@ class Receive:
 
     def move(self, most: int) -> int:
         """See Flow."""
+        if self._owed:
+            with memoryview(self._owed) as piece:
+                self._write(piece)
+            count, self._owed = len(self._owed), b""
+            return count
         # The buffer is held for one piece alone, so that ten thousand idle uploads hold none.
         buffer = self._buffers.take()
         try:
@@ -318,13 +327,20 @@ class Receive:
                 received = self._connection.receive_into(view)
                 if received:
                     with view[:received] as piece:
-                        self._write(piece)
+                        self._store(piece)
         finally:
             self._buffers.give_back(buffer)
         if not received:
             self._finish()
             self._connection.end(must_arrive=False)
         return received
+
+    def _store(self, piece: memoryview) -> None:
+        try:
+            self._write(piece)
+        except WouldBlock:
+            self._owed = bytes(piece)
+            raise
 
 
 class Handshake:

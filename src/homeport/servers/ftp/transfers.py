@@ -20,7 +20,7 @@ from homeport.protocols.ftp.settings import Expectation
 from homeport.servers.ftp.arguments import argument_of, optional_text_of, text_of
 from homeport.servers.ftp.data import DataError
 from homeport.servers.ftp.errors import DATA_LOST, Refused, reply_to
-from homeport.servers.ftp.flows import download_flow, upload_sink
+from homeport.servers.ftp.flows import as_they_are, download_flow, upload_sink
 from homeport.servers.ftp.pump import Receive
 from homeport.servers.ftp.session import FtpSession
 from homeport.servers.ftp.transfer import Deed, Stopped, Transfer
@@ -132,7 +132,9 @@ async def _take_in(session: FtpSession, plan: _Plan, arrival: _Arrival) -> None:
         connection = await transfer.connect(plan.announcement.format(path=path))
         arrival.check = transfer.check
         write, finish = upload_sink(arrival.write, arrival.finish, session.settings)
-        await transfer.pump(Receive(connection, write, finish, session.front.buffers, session.front.files.haste))
+        # A decoder does not take the same bytes twice, as it would have to after a WouldBlock.
+        haste = session.front.files.haste if as_they_are(session.settings) else None
+        await transfer.pump(Receive(connection, write, finish, session.front.buffers, haste))
 
 
 class _Arrival:
