@@ -8,6 +8,7 @@ from homeport.core.accounts import Account, AccountLimits
 from homeport.core.errors import TooManySessions
 from homeport.core.rights import Rights
 from homeport.core.sessions import SessionLimits, Sessions, address_group
+from homeport.core.tally import SharedTally
 
 NOW = 1_700_000_000.0
 
@@ -148,3 +149,32 @@ def test_kick_by_id_or_name() -> None:
 )
 def test_addresses_that_count_as_one(peer: str, group: str) -> None:
     assert address_group(peer) == group
+
+
+def test_limits_hold_for_all_processes_together(tmp_path: Path) -> None:
+    limits = SessionLimits(total=4, per_address=3, per_account=2)
+    tallies = [SharedTally(tmp_path, slot, 2) for slot in range(2)]
+    here, there = (Sessions(limits, tally) for tally in tallies)
+    first, second = here.open("ftp", "192.0.2.1"), there.open("ftp", "192.0.2.1")
+    third = there.open("ftp", "192.0.2.1")
+    with pytest.raises(TooManySessions, match=r"your address \(limit 3\)"):
+        here.open("ftp", "192.0.2.1")
+    other = here.open("ftp", "192.0.2.2")
+    with pytest.raises(TooManySessions, match=r"the server \(limit 4\)"):
+        there.open("ftp", "192.0.2.3")
+    here.log_in(first, account())
+    there.log_in(second, account())
+    for sessions, record in ((here, other), (there, third)):
+        with pytest.raises(TooManySessions, match=r"this account \(limit 2\)"):
+            sessions.log_in(record, account())
+    there.log_out(second)
+    here.log_in(other, account())
+    here.close(first)
+    there.log_in(third, account())
+    with pytest.raises(TooManySessions):
+        there.log_in(second, account())
+    here.log_in(other, account(2, "bob"))
+    there.log_in(second, account())
+    there.open("ftp", "192.0.2.3")
+    for tally in tallies:
+        tally.close()

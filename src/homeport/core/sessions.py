@@ -1,6 +1,7 @@
 """Who is connected, through which protocol, doing what, how far; and how many may be.
 
-The one rule: a session counts from the moment it is opened until it is closed, whatever happens between.
+The one rule: a session counts from the moment it is opened until it is closed, whatever happens between. The limits
+hold for all worker processes of a machine together, see `Tally`; who is connected is known to each for itself.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from homeport.core.errors import TooManySessions
+from homeport.core.tally import NOBODY, Lonely, Tally, key_of
 
 if TYPE_CHECKING:
     from homeport.core.accounts import Account
@@ -56,6 +58,7 @@ class SessionRecord:
     moved_bytes: int = 0
     total_bytes: int | None = None
     kick: Callable[[str], None] | None = field(default=None, repr=False)
+    number: int = 0  # in the tally
 
     def begin(self, doing: str, path: str, *, total_bytes: int | None = None) -> None:
         """Note a transfer's start: `doing` such as `upload`, the path as the account sees it."""
@@ -81,16 +84,18 @@ class SessionRecord:
 
 
 class Sessions:
-    """All sessions of this process, for all its threads."""
+    """All sessions of this process, for all its threads; `tally` is what it shares with others."""
 
     def __init__(
         self,
         limits: SessionLimits | None = None,
+        tally: Tally | None = None,
         *,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._limits = limits or SessionLimits()
+        self._tally = tally or Lonely()
         self._clock = clock
         self._monotonic = monotonic
         self._lock = threading.Lock()
@@ -111,11 +116,13 @@ class Sessions:
         """Count a new connection. Raises TooManySessions for the server or the address."""
         address = address_group(peer)
         limits = self._limits
-        with self._lock:
-            _check(_SERVER, len(self._records), limits.total)
-            _check(_ADDRESS, self._addresses[address], limits.per_address)
+        key = _address_key(address)
+        with self._lock, self._tally.alone() as others:
+            _check(_SERVER, len(self._records) + others.total, limits.total)
+            _check(_ADDRESS, self._addresses[address] + others.of(key), limits.per_address)
             name = f"{self._prefix}-{next(self._numbers)}"
             record = SessionRecord(name, protocol, peer, self._clock(), self._monotonic(), kick=kick)
+            record.number = self._tally.add(key)
             self._records[name] = record
             self._addresses[address] += 1
         return record
@@ -126,11 +133,7 @@ class Sessions:
         limit = self._limits.per_account if own is None else own
         with self._lock:
             if record.account_id != account.id:
-                _check(_ACCOUNT, self._accounts[account.id], limit)
-                self._leave_account(record)
-                if record.id in self._records:
-                    self._accounts[account.id] += 1
-                record.account_id = account.id
+                self._join_account(record, account.id, limit)
             record.account = account.name
             record.rest()
 
@@ -146,6 +149,7 @@ class Sessions:
         """The connection ended; a second call does nothing."""
         with self._lock:
             if self._records.pop(record.id, None) is not None:
+                self._tally.remove(record.number)
                 _drop(self._addresses, address_group(record.peer))
                 if record.account_id is not None:
                     _drop(self._accounts, record.account_id)
@@ -175,8 +179,19 @@ class Sessions:
         with self._lock:
             return list(self._records.values())
 
+    def _join_account(self, record: SessionRecord, account_id: int, limit: int | None) -> None:
+        key = _account_key(account_id)
+        with self._tally.alone() as others:
+            _check(_ACCOUNT, self._accounts[account_id] + others.of(key), limit)
+            self._leave_account(record)
+            if record.id in self._records:
+                self._accounts[account_id] += 1
+                self._tally.assign(record.number, key)
+            record.account_id = account_id
+
     def _leave_account(self, record: SessionRecord) -> None:
         if record.account_id is not None and record.id in self._records:
+            self._tally.assign(record.number, NOBODY)
             _drop(self._accounts, record.account_id)
 
 
@@ -191,6 +206,14 @@ def address_group(peer: str) -> str:
             return str(address.ipv4_mapped)
         return str(ipaddress.IPv6Network((address, 64), strict=False))
     return str(address)
+
+
+def _address_key(address: str) -> bytes:
+    return key_of(f"address {address}")
+
+
+def _account_key(account_id: int) -> bytes:
+    return key_of(f"account {account_id}")
 
 
 def _check(scope: str, count: int, limit: int | None) -> None:

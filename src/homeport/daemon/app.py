@@ -35,7 +35,7 @@ class ServerApp:
     def __init__(self, assignment: Assignment) -> None:
         settings = assignment.settings
         self._place = Place(assignment.instance, assignment.slot)
-        self._services = Services(assignment.instance, settings, f"worker{assignment.slot}")
+        self._services = Services(assignment.instance, settings, f"worker{assignment.slot}", assignment.slot)
         self._homes = OpenHomes(self._services.accounts, self._services.home_services)
         # Where nobody waits for the disk to have it, to store a small file is a matter of memory; see Haste.
         haste = Haste() if settings.fsync == "never" else None

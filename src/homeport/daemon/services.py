@@ -29,16 +29,21 @@ from homeport.core.quota import Ledger, Recount
 from homeport.core.sessions import SessionLimits, Sessions
 from homeport.core.stages import StageFolder
 from homeport.core.state import Database, open_database
+from homeport.core.tally import SharedTally
 from homeport.daemon.instance import Instance
 
 
 @dataclass(frozen=True)
 class Services:
-    """One process's share of an instance; `role` names the process to people, such as `worker0` or `command`."""
+    """One process's share of an instance; `role` names the process to people, such as `worker0` or `command`.
+
+    `slot` is a worker's number.
+    """
 
     instance: Instance
     settings: Settings
     role: str
+    slot: int | None = None
     _opened: ExitStack = field(default_factory=ExitStack, repr=False)
 
     def __enter__(self) -> Self:
@@ -99,8 +104,13 @@ class Services:
 
     @cached_property
     def sessions(self) -> Sessions:
-        """Who is connected to this process."""
-        return Sessions(session_limits(self.settings.limits))
+        """Who is connected to this process. Raises StorageFailed."""
+        limits, workers = session_limits(self.settings.limits), self.settings.workers
+        if self.slot is None or workers == 1:
+            return Sessions(limits)
+        tally = SharedTally(self.instance.run, self.slot, workers)
+        self._opened.callback(tally.close)
+        return Sessions(limits, tally)
 
     @cached_property
     def audit(self) -> AuditLog:
