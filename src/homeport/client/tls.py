@@ -68,6 +68,7 @@ def shake_hands(
     """
     secured: ssl.SSLSocket | None = None
     try:
+        plain.getpeername()  # on a connection that was reset already, wrap_socket fails and leaves the descriptor open
         # A missing close_notify must raise: without it a cut download would look whole.
         secured = using.wrap_socket(
             plain,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -276,6 +278,31 @@ def test_a_server_that_stops_listening_when_it_refuses(serve: Serve) -> None:
     with pytest.raises(ConnectionFailed, match="cannot open a data connection to port"):
         remote.open_reader("/a")
     assert not remote.is_open
+
+
+def test_a_private_server_that_resets_when_it_refuses(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    over = threading.Event()
+
+    def dead(session: Session, argument: str) -> None:
+        epsv(session, argument)
+        assert session.listener is not None
+        connected, _ = session.listener.accept()
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connected.close()
+        over.set()
+
+    create = socket.create_connection
+
+    def connect_and_wait(address: tuple[str, int], timeout_s: float) -> socket.socket:
+        connected = create(address, timeout_s)
+        assert over.wait(20)
+        return connected
+
+    remote, _ = serve(script=Script(private=certificate()), EPSV=dead)
+    monkeypatch.setattr(socket, "create_connection", connect_and_wait)
+    with pytest.raises(errors.RemoteNotFound):
+        remote.open_reader("/none")
+    assert remote.is_open
 
 
 def test_a_refused_offset_stores_nothing(serve: Serve) -> None:
