@@ -34,7 +34,34 @@ def test_one_byte_more_is_refused_and_changes_nothing(house: House) -> None:
     with refused(Kind.QUOTA):
         eve.put("/more", b"x" * LIMIT)
     assert eve.list("/") == ["file"]
-    assert house.usage("eve").bytes <= LIMIT
+    assert house.usage("eve") == Used(1, 1)
+    eve.put("/other", b"x" * (LIMIT - 1))
+
+
+def test_going_on_too_far_is_refused_and_keeps_what_was_there_before(house: House) -> None:
+    eve = full_house(house, file=3000)
+    upload = eve.begin_put("/stage")
+    upload.send(b"x" * 4000)
+    upload.cut()
+    with refused(Kind.QUOTA):
+        eve.put_from("/stage", 4000, b"y" * 3001)
+    assert house.usage("eve") == Used(7000, 2)
+    with refused(Kind.QUOTA):
+        eve.put_from("/file", 3000, b"y" * 5000)
+    assert house.usage("eve") == Used(7000, 2)
+    eve.put_from("/stage", 4000, b"y" * 3000)
+    assert house.usage("eve") == Used(LIMIT, 2)
+
+
+def test_an_unfinished_upload_is_deleted_by_its_name(house: House) -> None:
+    eve = full_house(house)
+    upload = eve.begin_put("/stage")
+    upload.send(b"x" * LIMIT)
+    upload.cut()
+    eve.remove("/stage")
+    assert house.usage("eve") == Used(0, 0)
+    with refused(Kind.NOT_FOUND):
+        eve.remove("/stage")
 
 
 def test_a_byte_at_a_full_quota_is_refused(house: House) -> None:
@@ -142,17 +169,16 @@ def test_a_stage_cut_by_a_restart_gives_the_rest_back(house: House) -> None:
     assert house.usage("eve") == Used(101, 1)
 
 
-def test_a_refused_upload_keeps_what_fitted_to_be_continued(house: House) -> None:
+def test_a_refused_upload_leaves_nothing_of_itself(house: House) -> None:
     eve = full_house(house, file=4000)
     upload = eve.begin_put("/more")
     upload.send(b"y" * 6000)
     with refused(Kind.QUOTA):
         upload.send(b"y")
         upload.finish()
-    eve.remove("/file")
-    assert eve.resume_size("/more") == 6000
-    eve.put_from("/more", 6000, b"y")
-    assert eve.get("/more") == b"y" * 6001
+    assert house.usage("eve") == Used(4000, 1)
+    eve.put("/smaller", b"y" * 6000)
+    assert house.usage("eve") == Used(LIMIT, 2)
 
 
 def test_a_deletion_gives_the_room_back(house: House) -> None:

@@ -101,7 +101,7 @@ class HomeMachine(RuleBasedStateMachine):
             with pytest.raises(QuotaExceeded):
                 self.home.begin_upload(where(path), offset=offset, append=append)
             return
-        borrowed_entry = path not in self.stages and used.files == LIMIT_FILES
+        gone = path not in self.stages and used.files == LIMIT_FILES
         free = LIMIT_BYTES - used.bytes + len(self.stages.get(path, b""))
         credit = len(old) if old is not None else 0
         upload = self.home.begin_upload(where(path), offset=offset, append=append)
@@ -114,7 +114,8 @@ class HomeMachine(RuleBasedStateMachine):
             with pytest.raises(QuotaExceeded):
                 upload.write(data)
             keep = False
-        self.end(path, upload, come, keep, left=0 if borrowed_entry else len(come) - max(0, len(come) - free))
+            gone = gone or path not in self.stages  # refused: all is as it was
+        self.end(path, upload, come, keep, left=0 if gone else len(come) - max(0, len(come) - free))
 
     def end(self, path: str, upload: Upload, come: bytes, keep: bool, *, left: int) -> None:
         self.stages.pop(path, None)
@@ -131,6 +132,9 @@ class HomeMachine(RuleBasedStateMachine):
         if path in self.files:
             self.home.remove_file(where(path))
             del self.files[path]
+        elif path in self.stages:
+            self.home.remove_file(where(path))
+            del self.stages[path]
         else:
             with pytest.raises(HomeportError):
                 self.home.remove_file(where(path))

@@ -215,10 +215,19 @@ class Home:
         self._chronicle.done(DirectoryRemoved, path)
 
     def remove_file(self, path: VirtualPath) -> None:
-        """Remove what is no folder; a link itself, not what it leads to. Raises IsADirectory."""
+        """Remove what is no folder; a link itself, not what it leads to. Raises IsADirectory.
+
+        Where there is nothing but an unfinished upload, that one is thrown away. Raises Busy while it is under way.
+        """
         with self._changing("delete", path):
             self._require(Rights.DELETE, path)
-            self._refund(self._jail.remove_file(path))
+            try:
+                self._refund(self._jail.remove_file(path))
+            except NotFound:
+                thrown_away = self._services.stages.remove(self._account.id, path)
+                if not thrown_away.files:
+                    raise
+                self._services.ledger.refund(self._account.id, thrown_away.bytes, thrown_away.files)
         self._chronicle.done(Deleted, path)
 
     def rename(self, source: VirtualPath, target: VirtualPath) -> None:

@@ -120,6 +120,7 @@ class Upload:
         self._refusal: QuotaExceeded | None = None
         self._replacing: Entry | None = None
         self._worthless = False
+        self._overfull = False
         self._closed = False
         self._turn = works.arbiter.enter(works.account_id, self)
 
@@ -142,8 +143,10 @@ class Upload:
         except QuotaExceeded:
             if self._refusal:
                 raise
+            self._overfull = True
             with self._works.arbiter.searching(self._works.account_id):
                 self._write_making_room(view)
+            self._overfull = False
 
     def commit(self, *, expected_size: int | None = None, expected_sha256: str | None = None) -> Stored:
         """Put the file in place, where it stands whole and lasting when this returns.
@@ -164,7 +167,7 @@ class Upload:
             return Stored(self.size, digest, replaced)
 
     def abort(self, reason: str) -> None:
-        """End without a file. What came is kept unless it is worthless; does nothing after the end.
+        """End without a file. What came is kept unless it is worthless or has no room; does nothing after the end.
 
         What was borrowed against the file that was to be replaced is cut off again, for that file stays.
         """
@@ -306,11 +309,13 @@ class Upload:
 
     def _keep_what_fits(self) -> None:
         kept = 0 if self._worthless or self._refusal else self.size - self._bill.borrowed.bytes
+        if self._overfull:  # what is too large leaves all as it was, not a quota full of what nobody can see
+            kept = 0 if self._stage.created else min(kept, self.offset)
         if kept <= 0 or self._bill.borrowed.files:
             self._stage.remove()
             self._bill.refund(self.size, 1)
             self.size = 0
-        elif self._bill.borrowed.bytes:
+        elif kept < self.size:
             self._cut(kept)
 
     def _cut(self, size: int) -> None:
