@@ -329,6 +329,26 @@ def test_d7_a_deflated_bomb_is_bounded_by_the_quota(server: RunningServer, house
         assert wire.ask("NOOP").startswith("200")
 
 
+@pytest.mark.parametrize("is_private", [False, True])
+def test_a_refused_upload_hears_why_before_its_connection_breaks(
+    any_server: RunningServer, house: House, is_private: bool
+) -> None:
+    house.accounts.update("alice", quota_bytes=1000)
+    house.services.ledger.limits_changed(house.accounts.get("alice").id)
+    with (
+        private(any_server) if is_private else any_server.visitor() as wire,
+        wire.private_data() if is_private else wire.data() as data,
+    ):
+        assert wire.ask("STOR file").startswith("150")
+        if isinstance(data, ssl.SSLSocket):
+            data.do_handshake()
+        data.settimeout(0.2)
+        with pytest.raises(TimeoutError):  # nothing is read any more, and nothing is reset yet
+            data.sendall(bytes(64_000_000))
+        assert wire.reply().startswith("552 Quota exceeded")
+        assert wire.ask("NOOP").startswith("200")
+
+
 @pytest.mark.parametrize("data", [b"no zlib at all", zlib.compress(b"x" * 1000)[:-5], zlib.compress(b"x") + b"more"])
 def test_d7_a_damaged_deflated_upload_is_refused(server: RunningServer, house: House, data: bytes) -> None:
     with server.visitor() as wire, wire.data() as connection:

@@ -165,10 +165,11 @@ _WHILE_READING = frozenset({_CUT, "APPLICATION_DATA_AFTER_CLOSE_NOTIFY"})
 
 
 class Farewells:
-    """Private connections whose last word is said, waiting for the client's.
+    """Connections whose last word is said, waiting for the client's.
 
-    Closing at once would answer the client's own close_notify with a reset, and some clients then lose the tail of
-    what they have not read yet.
+    Closing a private one at once would answer the client's own close_notify with a reset, and some clients then lose
+    the tail of what they have not read yet. A reset in the middle of a refused upload comes before the reply on the
+    control connection is read: the client takes it for a broken line, and begins the same upload again, and again.
     """
 
     def __init__(self, deadlines: Deadlines) -> None:
@@ -177,6 +178,14 @@ class Farewells:
 
     def add(self, connection: DataConnection, linger_s: float) -> None:
         """Close `connection` when the client has answered our close_notify, or after `linger_s` seconds."""
+        finish = self._until(connection, linger_s)
+        asyncio.get_running_loop().add_reader(connection.fd, finish)
+
+    def hold(self, connection: DataConnection, linger_s: float) -> None:
+        """Close `connection` after `linger_s` seconds, in which nothing is read of what its client still sends."""
+        self._until(connection, linger_s)
+
+    def _until(self, connection: DataConnection, linger_s: float) -> Callable[[], None]:
         loop = asyncio.get_running_loop()
 
         def finish() -> None:
@@ -187,8 +196,8 @@ class Farewells:
 
         deadline = self._deadlines.new(finish)
         deadline.set(linger_s)
-        loop.add_reader(connection.fd, finish)
         self._waiting.add(finish)
+        return finish
 
     def close(self) -> None:
         """Wait no longer for anybody."""

@@ -10,6 +10,7 @@ import enum
 import time
 from typing import TYPE_CHECKING
 
+from homeport.core.errors import HomeportError
 from homeport.core.paths import VirtualPath
 from homeport.protocols.ftp.settings import Protection
 from homeport.servers.ftp.data import DataConnection, DataError, DataLost, DataRefused
@@ -58,15 +59,18 @@ class Transfer:
             self.stop(ABORTED)
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._session.transfer = None
         if self.meter.record is not None:
             self.meter.record.rest()
         connection, self._connection = self._connection, None
         if connection is None:
             return
+        front = self._session.front
         if self._ended_well and connection.is_private:
-            self._session.front.farewells.add(connection, self._session.front.settings.times.linger_s)
+            front.farewells.add(connection, front.settings.times.linger_s)
+        elif isinstance(error, HomeportError) and self._stopped is None:
+            front.farewells.hold(connection, front.settings.times.linger_s)
         else:
             connection.close()
 
