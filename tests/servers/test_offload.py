@@ -166,7 +166,7 @@ def test_short_calls_stay_on_the_loop_while_they_are_short(run: Run) -> None:
         assert await offload.run_short(1, threading.current_thread) is here
         assert await offload.run_short(1, thread_that_waits) is not here  # for others the loop never waits
         assert await offload.run_short(1, threading.current_thread) is here
-        await offload.run_short(1, threading.Event().wait, 0.01)
+        await offload.run_short(1, threading.Event().wait, 0.15)
         assert await offload.run_short(1, threading.current_thread) is not here
         offload.close()
 

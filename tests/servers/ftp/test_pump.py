@@ -230,6 +230,7 @@ def test_an_upload_comes_in_pieces_and_ends(pair: tuple[DataConnection, socket.s
     client.shutdown(socket.SHUT_WR)
     assert [flow.move(4), flow.move(4), flow.move(4)] == [4, 2, 0]
     assert pieces == [b"abcd", b"ef", b"end"]
+    connection.close()
     assert everything(client) == b""
 
 

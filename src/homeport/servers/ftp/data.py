@@ -128,6 +128,8 @@ class DataConnection:
         After a download the client must hear it (`must_arrive`: DataLost when it cannot); after an upload it may have
         gone.
         """
+        if self._tls is None and not must_arrive:
+            return  # `close` says so too
         try:
             if self._tls is not None:
                 self._end_tls(self._tls)

@@ -31,9 +31,13 @@ class Stopped(Exception):
 class Deed(enum.Enum):
     """What a transfer does, as STAT says it; the names are those of `homeport who`."""
 
-    UPLOAD = "Receiving"
-    DOWNLOAD = "Sending"
-    LISTING = "Listing"
+    UPLOAD = "Receiving", "upload"
+    DOWNLOAD = "Sending", "download"
+    LISTING = "Listing", "listing"
+
+    def __init__(self, participle: str, noun: str) -> None:
+        self.participle = participle
+        self.noun = noun
 
 
 class Transfer:
@@ -41,9 +45,10 @@ class Transfer:
 
     def __init__(self, session: FtpSession, deed: Deed, path: VirtualPath, *, size: int | None = None) -> None:
         assert session.record is not None
-        self.title = f"{deed.value} {path}"
+        name = str(path)
+        self.title = f"{deed.participle} {name}"
         self.meter = Meter(session.record)
-        session.record.begin(deed.name.lower(), str(path), total_bytes=size)
+        session.record.begin(deed.noun, name, total_bytes=size)
         self._session = session
         self._owner = session.account.id
         self._bucket = None if deed is Deed.LISTING else session.bucket(upload=deed is Deed.UPLOAD)
@@ -133,7 +138,7 @@ class Transfer:
         assert self._connection is not None
         front = self._session.front
         mover = self._mover = Mover(self._connection, flow, self.meter, front.files, bucket=bucket)
-        pace = _Pace(self.meter, patience_s, 0 if bucket else front.settings.min_rate_bytes_per_s)
+        pace: _Pace | None = None  # whoever never waits does not creep
         on_loop = True
         while True:
             self.check()
@@ -148,6 +153,8 @@ class Transfer:
             if wants is Wants.THREAD:
                 on_loop = False
                 continue
+            if pace is None:
+                pace = _Pace(self.meter, patience_s, 0 if bucket else front.settings.min_rate_bytes_per_s)
             await self._wait(wants, mover.pause_s, patience_s)
             pace.check()
 
