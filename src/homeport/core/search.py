@@ -34,7 +34,7 @@ class Search:
         self._turn = turn
         self._failure: _Failure | None = None
         now = leasing.clocks.monotonic()
-        self._recovered_by = now + leasing.times.recall_deadline_s
+        self._recountable_until = now + leasing.times.recall_deadline_s
         self._deadline = now + self._patience_s()
         self._look_at = now + _ANSWER_S
 
@@ -73,11 +73,14 @@ class Search:
         return True
 
     def _forget_dead(self, failure: _Failure, now: float) -> None:
-        """Wait no longer for the dead, unless what they leave would do: a recount may bring it back in a moment."""
+        """Wait no longer for the dead, unless what they leave would do and a recount can bring it back in a moment.
+
+        No recount can while something is inside `changing`, as everybody is who waits here, uploads excepted.
+        """
         silent = self._leasing.book.unspent(self._account)
         dead = {process: left for process, left in silent.items() if not self._leasing.processes.alive(process)}
-        left = sum(dead.values(), NOTHING)
-        if now >= self._recovered_by or not failure.ends_with(left):
+        recountable = self._turn is not None and now < self._recountable_until
+        if not (recountable and failure.ends_with(sum(dead.values(), NOTHING))):
             self.question = replace(self.question, dead=self.question.dead | dead.keys())
 
     def _dismiss(self, victim: Turn, refusal: QuotaExceeded) -> bool:
