@@ -330,6 +330,23 @@ def test_the_oldest_upload_takes_the_room_of_the_youngest(house: House, home: Ho
     assert house.recount("ann") == Used(0, 0)
 
 
+def test_one_whose_room_cannot_be_freed_gives_way_all_the_same(
+    home: Home, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    old, young = (home.begin_upload(VirtualPath((name,))) for name in ("old", "young"))
+    young.write(b"x" * 6000)
+    with monkeypatch.context() as patch:
+        break_os(patch, "ftruncate", failing(errno.EIO))
+        with pytest.raises(QuotaExceeded):
+            old.write(b"x" * 5000)
+    assert "account 1: a stage could not give its room back: the server's disk failed (EIO)" in caplog.text
+    with pytest.raises(QuotaExceeded):
+        young.commit()
+    young.abort("refused")
+    old.write(b"x" * 10_000)
+    old.abort("enough")
+
+
 def test_what_was_borrowed_from_the_old_file_is_cut_off_again(house: House, home: Home) -> None:
     store(home, b"o" * 6000)
     with home.begin_upload(FILE) as upload:
