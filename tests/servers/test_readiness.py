@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import select
 import socket
 from collections.abc import Callable, Iterator
@@ -46,6 +47,24 @@ def test_each_side_late_and_interrupted(run: Run, watch: Callable[[], AbstractCo
             assert await waiting is Woken.INTERRUPTED
             assert await waits.ready(left.fileno(), Side.WRITE, 50) is Woken.INTERRUPTED
             assert await waits.pause(50) is Woken.INTERRUPTED
+
+    run(main())
+
+
+def test_after_an_interrupt_the_descriptor_can_be_closed_and_its_number_used_again(
+    run: Run, watch: Callable[[], AbstractContextManager[Watch | None]]
+) -> None:
+    async def main() -> None:
+        left, right = socket.socketpair()
+        with left, right, watch() as watched:
+            waits, fd = Waits(watched), left.fileno()
+            waiting = asyncio.ensure_future(waits.ready(fd, Side.READ, 50))
+            await asyncio.sleep(0)
+            waits.interrupt()
+            os.dup2(right.fileno(), fd)
+            again = asyncio.ensure_future(Waits(watched).ready(fd, Side.WRITE, 50))
+            assert await waiting is Woken.INTERRUPTED
+            assert await again is Woken.READY
 
     run(main())
 

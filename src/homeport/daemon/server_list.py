@@ -12,6 +12,7 @@ from homeport.servers.ftp.settings import FtpSettings, ftp_settings
 from homeport.servers.tls import CertificateFiles
 
 _UNIX = "unix:"
+_LEAST_PART = 2  # passive ports of a worker; of a single one nobody could be made to give way at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +42,17 @@ def settings_for(settings: Settings, place: Place) -> FtpSettings:
         made,
         listen=listen,
         reuse_port=True,
+        passive_ports=_part_of(made.passive_ports, place.slot, settings.workers),
         max_login_attempts=settings.login.attempts_per_connection,
         min_rate_bytes_per_s=settings.limits.min_rate_bytes_per_s,
     )
+
+
+def _part_of(ports: tuple[int, ...], slot: int, workers: int) -> tuple[int, ...]:
+    """This worker's passive ports: workers do not know whose sessions hold the ports of the others, so nobody could be
+    made to give one back. All ports where they are too few to be divided.
+    """
+    return ports[slot::workers] if len(ports) >= _LEAST_PART * workers else ports
 
 
 def certificate_files(settings: Settings, instance: Instance) -> CertificateFiles | None:

@@ -71,16 +71,18 @@ def watch_of(loop: asyncio.AbstractEventLoop) -> Watch | None:
 class Waits:
     """The waits of one activity, one at a time. `interrupt` ends the one under way and every later one at once."""
 
-    __slots__ = ("_future", "_watch", "interrupted")
+    __slots__ = ("_forget", "_future", "_watch", "interrupted")
 
     def __init__(self, watch: Watch | None = None) -> None:
         self.interrupted = False
         self._watch = watch
         self._future: asyncio.Future[Woken] | None = None
+        self._forget: tuple[Callable[[int], object], int] | None = None
 
     def interrupt(self) -> None:
-        """Wait no more."""
+        """Wait no more: nothing watches the descriptor when this returns, so that it can be closed."""
         self.interrupted = True
+        self._forget_it()
         if self._future is not None:
             _settle(self._future, Woken.INTERRUPTED)
 
@@ -94,13 +96,19 @@ class Waits:
         self._future = future
         if self.interrupted:
             return Woken.INTERRUPTED
-        forget = self._watched(loop, fd, side, future)
+        self._forget = self._watched(loop, fd, side, future), fd
         timer = loop.call_later(max(0.0, timeout_s), _settle, future, Woken.LATE)
         try:
             return await future
         finally:
             timer.cancel()
-            forget(fd)
+            self._forget_it()
+
+    def _forget_it(self) -> None:
+        """Take the descriptor out of the watch, once."""
+        forgetting, self._forget = self._forget, None
+        if forgetting is not None:
+            forgetting[0](forgetting[1])
 
     def _watched(
         self, loop: asyncio.AbstractEventLoop, fd: int, side: Side, future: asyncio.Future[Woken]

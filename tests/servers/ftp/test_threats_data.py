@@ -9,6 +9,7 @@ import struct
 import threading
 import time
 import zlib
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -197,8 +198,7 @@ def test_d4_a_transfer_that_is_long_prepared_keeps_its_listener(
 
 
 def test_d5_one_listener_a_session_and_the_range_is_not_exhausted(serve: Serve) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
-        ports = (one.getsockname()[1], two.getsockname()[1])
+    ports = tuple(free_ports(2))
     server = serve(replace(SETTINGS, passive_ports=ports))
     with server.visitor() as greedy, server.visitor() as modest, server.visitor() as late:
         for _ in range(50):
@@ -212,6 +212,36 @@ def test_d5_one_listener_a_session_and_the_range_is_not_exhausted(serve: Serve) 
             time.sleep(0.005)
         else:
             raise AssertionError("the port never came back")
+
+
+@pytest.mark.parametrize("verb", ["NOOP", "LIST"])
+def test_d5_who_has_most_announcements_gives_way_whatever_he_began(serve: Serve, house: House, verb: str) -> None:
+    """One account's ten sessions, each with a port that nobody comes to: another account gets through at once."""
+    house.accounts.create("bob", "word")
+    (house.home("bob") / "file").write_bytes(b"content")
+    ports = tuple(free_ports(10))
+    server = serve(replace(SETTINGS, passive_ports=ports))
+    with ExitStack() as greedy, server.greeted() as modest:
+        modest.log_in("bob", "word")
+        sessions = [greedy.enter_context(server.visitor()) for _ in ports]
+        for wire in sessions:
+            assert wire.passive()[1] in ports
+            assert wire.ask(verb)[:3] in ("200", "150")
+        for _ in range(3):
+            with modest.data() as data:
+                assert modest.ask("RETR file").startswith("150")
+                assert data.recv(100) == b"content"
+            assert modest.reply().startswith("226")
+        oldest = sessions[0]
+        refusal = "425 Ports are short and another client needed yours; send PASV or EPSV again."
+        assert (oldest.reply() if verb == "LIST" else oldest.ask("LIST")) == refusal
+        assert oldest.ask("NOOP").startswith("200")
+
+
+def free_ports(count: int) -> list[int]:
+    with ExitStack() as held:
+        found = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [one.getsockname()[1] for one in found]
 
 
 @pytest.mark.parametrize("how", ["reset", "cut"])

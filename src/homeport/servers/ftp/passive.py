@@ -5,7 +5,7 @@ control connection; anybody else is closed at once and does not use it up.
 
 A socket whose client came rests with its port and serves another announcement, because making one costs more than a
 small file. Whoever knocked before that announcement is closed. A socket whose client did not come is closed, for he
-may still come.
+may still come. When no port is free, an announcement is taken back: see giving_way.
 """
 
 from __future__ import annotations
@@ -16,16 +16,20 @@ import os
 import random
 import select
 import socket
+from collections.abc import Hashable
 
 from homeport.servers.deadlines import Deadlines
 from homeport.servers.ftp.addresses import Ip, family_of, peer_ip
 from homeport.servers.ftp.data import DataRefused
+from homeport.servers.ftp.giving_way import who_gives_way
 from homeport.servers.readiness import Side, Waits, Woken
 
 _BACKLOG = 8  # strangers may stand in the queue before the true client
 _STRANGERS = 32  # closed in one go
 _RESTING = 128  # sockets at most that wait for another announcement
-_RESTING_SHARE = 4  # ... and this part of the allowed ports at most, for other workers want some too
+_RESTING_SHARE = 4  # ... and this part of the allowed ports at most, which other workers may share
+_TOO_LATE = "The data connection did not come in time; is the passive port open in your firewall?"
+_TAKEN_BACK = "Ports are short and another client needed yours; send PASV or EPSV again."
 _FAMILIES, _STREAM = {4: int(socket.AF_INET), 6: int(socket.AF_INET6)}, int(socket.SOCK_STREAM)
 _RANDOM = random.SystemRandom()  # predictable ports can be stolen
 
@@ -37,20 +41,29 @@ class PassivePorts:
         self._free = list(ports)
         self._any = not ports
         self._resting: list[_Berth] = []
+        self.announced: dict[PassiveListener, None] = {}  # oldest first
         self._most_resting = _RESTING if self._any else min(_RESTING, len(ports) // _RESTING_SHARE)
         self._dice = _Dice()
         self.deadlines = deadlines
         self.accept_timeout_s = accept_timeout_s
 
-    def open(self, local: Ip, peer: Ip) -> PassiveListener:
-        """A listener on `local` for `peer` alone. Raises DataRefused when no port is free."""
+    def open(self, local: Ip, peer: Ip, owner: Hashable = None) -> PassiveListener:
+        """A listener on `local` for `peer` alone, counted as one of `owner`'s.
+
+        Raises DataRefused when no port is free and nobody has to give one back.
+        """
         try:
-            berth = self._rested(local) or self._new(local) or self._in_place_of_one_that_rests(local)
+            berth = (
+                self._rested(local)
+                or self._new(local)
+                or self._in_place_of_one_that_rests(local)
+                or self._in_place_of_one_that_gives_way(local, owner)
+            )
         except OSError as error:
             raise DataRefused(_no_listener(error)) from error
         if berth is None:
             raise DataRefused("No passive port is free; try again in a moment, or use PORT or EPRT.")
-        return PassiveListener(self, berth, peer)
+        return PassiveListener(self, berth, peer, owner)
 
     def close(self) -> None:
         """Nobody will open a listener any more."""
@@ -114,6 +127,13 @@ class PassivePorts:
         self.retire(self._resting[0])
         return self._new(local)
 
+    def _in_place_of_one_that_gives_way(self, local: Ip, owner: Hashable) -> _Berth | None:
+        giving_way = who_gives_way(self.announced, owner, self.deadlines.now())
+        if giving_way is None:
+            return None
+        giving_way.take_back()
+        return self._new(local)
+
 
 class _Berth:
     """A listening socket that serves one announcement after another. Closes itself when left alone for too long."""
@@ -149,24 +169,32 @@ class _Berth:
 class PassiveListener:
     """One announced port. Closes itself when nobody has come within the accept time-out."""
 
-    __slots__ = ("_berth", "_peer", "_ports", "port")
+    __slots__ = ("_berth", "_peer", "_ports", "_waits", "_why_closed", "is_held", "owner", "port", "since")
 
-    def __init__(self, ports: PassivePorts, berth: _Berth, peer: Ip) -> None:
+    def __init__(self, ports: PassivePorts, berth: _Berth, peer: Ip, owner: Hashable) -> None:
         self._ports = ports
         self._berth: _Berth | None = berth
         self._peer = peer
+        self._waits: Waits | None = None
+        self._why_closed = _TOO_LATE
+        self.owner = owner
+        self.since = ports.deadlines.now()
+        self.is_held = False
         self.port = berth.port
         berth.user = self
         berth.deadline.set(ports.accept_timeout_s)
+        ports.announced[self] = None
 
     @property
     def is_open(self) -> bool:
         return self._berth is not None
 
     def hold(self) -> None:
-        """See Endpoint: `connect` counts the accept time-out anew."""
-        if self._berth is not None:
-            self._berth.deadline.clear()
+        """See Endpoint: `connect` counts the accept time-out anew. Raises DataRefused when it is closed already."""
+        if self._berth is None:
+            raise DataRefused(self._why_closed)
+        self._berth.deadline.clear()
+        self.is_held = True
 
     async def connect(self, waits: Waits) -> socket.socket:
         """The client's connection, at once when it is there already. Raises DataRefused; closes itself in any case."""
@@ -175,22 +203,33 @@ class PassiveListener:
             while self._berth is not None:
                 self._berth.deadline.clear()
                 if (connection := self._accept_one(self._berth.listening)) is not None:
-                    berth, self._berth = self._berth, None
-                    self._ports.rest(berth)
+                    self._ports.rest(self._released(self._berth))
                     return connection
                 now = self._ports.deadlines.now()
                 give_up_at = give_up_at or now + self._ports.accept_timeout_s
+                self._waits = waits
                 if await waits.ready(self._berth.listening.fileno(), Side.READ, give_up_at - now) is not Woken.READY:
                     break
-            raise DataRefused("The data connection did not come in time; is the passive port open in your firewall?")
+            raise DataRefused(self._why_closed)
         finally:
             self.close()
 
+    def take_back(self) -> None:
+        """Another client needs the port more; whoever waits for this one's hears it as DataRefused."""
+        self._why_closed = _TAKEN_BACK
+        if self._waits is not None:
+            self._waits.interrupt()
+        self.close()
+
+    def _released(self, berth: _Berth) -> _Berth:
+        self._berth = None
+        self._ports.announced.pop(self, None)
+        return berth
+
     def close(self) -> None:
         """Listen no more; the port is free again. Works twice, and does nothing when the client has come."""
-        berth, self._berth = self._berth, None
-        if berth is not None:
-            self._ports.retire(berth)
+        if self._berth is not None:
+            self._ports.retire(self._released(self._berth))
 
     def _accept_one(self, listening: socket.socket) -> socket.socket | None:
         for _ in range(_STRANGERS):
