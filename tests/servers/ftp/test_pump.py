@@ -321,12 +321,13 @@ def test_an_upload_is_stored_on_the_loop_only_in_haste(pair: tuple[DataConnectio
 
     client.send(b"abc")
     patient = receive(None)
-    with pytest.raises(NotReady):  # for the first byte the loop can wait
-        patient.move_now(100)
+    hasty = receive(Haste())
+    for flow in (patient, hasty):
+        with pytest.raises(NotReady):  # for the first byte the loop can wait
+            flow.move_now(100)
     with pytest.raises(WouldBlock):
         patient.move_now(100)
     assert pieces == []
-    hasty = receive(Haste())
     assert hasty.move_now(100) == 3
     client.shutdown(socket.SHUT_WR)
     assert hasty.move_now(100) == 0
@@ -354,6 +355,8 @@ def test_what_could_not_be_stored_on_the_loop_is_stored_by_a_thread(
         ends.append(1)
 
     flow = Receive(connection, write, finish, Buffers(), Haste())
+    with pytest.raises(NotReady):
+        flow.move_now(100)
     client.send(b"abc")
     with pytest.raises(WouldBlock):
         flow.move_now(100)

@@ -306,12 +306,12 @@ class Receive:
 
     def move_now(self, most: int) -> int:
         """See Flow."""
-        if self._haste is not None and self._haste.allows():
-            return self._haste.run(self.move, most)
-        if self._waited:
+        if not self._waited:  # clients send when they have read 150
+            self._waited = True
+            raise NotReady(Side.READ)
+        if self._haste is None or not self._haste.allows():
             raise WouldBlock
-        self._waited = True
-        raise NotReady(Side.READ)  # a thread that waited for the first byte would do nothing else
+        return self._haste.run(self.move, most)
 
     def move(self, most: int) -> int:
         """See Flow."""
