@@ -65,6 +65,16 @@ def test_open_folders_missing_homes_and_taken_ports(run: Run, directory: Path) -
     assert any(text.startswith("passive ports are any") for _, text in texts)
 
 
+def test_a_home_on_another_file_system(run: Run, monkeypatch: pytest.MonkeyPatch, directory: Path) -> None:
+    run("user", "add", "bob", "--generate")
+    monkeypatch.setattr("homeport.config.checks.nearest_device", lambda path: 1 if path.name == "stage" else 2)
+    found = by_check(run("doctor", "--json", "--set", "ftp.port=0"))["accounts"]
+    assert (found["level"], found["text"]) == (
+        "fail",
+        f"the home of bob and the unfinished uploads are on different file systems: {directory}/homes/bob",
+    )
+
+
 @pytest.mark.parametrize(
     ("days", "level"), [(-1, Level.FAIL), (0, Level.WARN), (29, Level.WARN), (30, Level.PASS), (3000, Level.PASS)]
 )

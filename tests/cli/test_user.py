@@ -178,6 +178,7 @@ def test_unfinished_uploads_go_with_the_account(run: Run, directory: Path) -> No
     with Services(Instance(directory), Settings(), "test") as services:
         number = services.accounts.get("bob").id
         with services.stages.open_or_create(number, ROOT.join("secret")) as stage:
+            stage.charged()
             os.write(stage.fd, b"bytes of bob")
         assert services.stages.count(number).bytes == 12
     run("user", "remove", "bob")
@@ -199,7 +200,8 @@ REFUSALS = [
     (
         ["user", "add", "bob", "--generate", "--quota", "much"],
         2,
-        "Invalid value for '--quota': 'much': not a size",
+        "Invalid value for '--quota': 'much': not a size; write bytes, or a number with a unit such as 10GiB or 500M, "
+        "or none",
     ),
     (
         ["user", "add", "bob", "--generate", "--max-files", "-1"],

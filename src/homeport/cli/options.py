@@ -49,13 +49,22 @@ def parsed(parse: Callable[[str], T]) -> Callable[[click.Context, click.Paramete
 
 def or_none(parse: Callable[[str], T]) -> Callable[[str], T | NoLimit]:
     """`parse`, but `none` takes a limit away."""
-    return lambda text: NoLimit.NONE if text.strip().lower() == "none" else parse(text)
+
+    def parse_or_none(text: str) -> T | NoLimit:
+        if text.strip().lower() == "none":
+            return NoLimit.NONE
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise ValueError(f"{error}, or none") from None
+
+    return parse_or_none
 
 
 def parse_count(text: str) -> int:
     """A whole number, 0 or more."""
     if not (text.isascii() and text.isdigit()):
-        raise ValueError("not a whole number")
+        raise ValueError("not a whole number from 0 up")
     return int(text)
 
 

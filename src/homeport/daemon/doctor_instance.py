@@ -102,6 +102,7 @@ def _fsync(who: Patient) -> Iterator[Result]:
 
 
 def _accounts(who: Patient) -> Iterator[Result]:
+    from homeport.config.checks import nearest_device
     from homeport.daemon.services import Services
 
     if who.settings.database.url is None and not who.instance.state_file.exists():
@@ -112,9 +113,16 @@ def _accounts(who: Patient) -> Iterator[Result]:
     missing = [account for account in accounts if not os.access(account.home, os.R_OK | os.W_OK | os.X_OK)]
     for account in missing:
         yield fail(f"the home of {account.name} cannot be used: {account.home}", "mount it, make it, or mend its owner")
+    stage = nearest_device(who.instance.path(who.settings.storage.stage))
+    apart = [account for account in accounts if account not in missing and nearest_device(account.home) != stage]
+    for account in apart:
+        yield fail(
+            f"the home of {account.name} and the unfinished uploads are on different file systems: {account.home}",
+            "nothing can be stored there; `homeport user set NAME --home FOLDER` names another",
+        )
     if not accounts:
         yield warn("there is no account", "`homeport user add NAME` makes one")
-    elif not missing:
+    elif not missing and not apart:
         yield well(f"{len(accounts)} account(s), every home is there")
 
 
