@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 import pytest
-from tests.cli.conftest import Run
+from tests.cli.conftest import Run, invoke
 from tests.cli.fake_server import KEY, FakeServer
 
 from homeport.cli import connecting
@@ -239,3 +239,19 @@ def test_trust_of_a_vouched_server(client: Run, server: FakeServer) -> None:
         0,
         "an authority vouches for the certificate of ftp://host:21; its key needs no keeping\n",
     )
+
+
+@pytest.mark.parametrize(
+    ("url", "code", "text"),
+    [
+        ("hp://alice@localhost/", 11, "homeport: this version does not speak hp:// yet; it speaks ftp://, ftps://\n"),
+        ("ftp://alice@localhost:1/", 5, "homeport: cannot connect to localhost port 1: Connection refused\n"),
+    ],
+)
+def test_what_no_password_could_mend_is_said_before_one_is_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, code: int, text: str
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.delenv("HOMEPORT_PASSWORD", raising=False)
+    done = invoke("ls", url)
+    assert (done.code, done.err) == (code, text)

@@ -145,16 +145,11 @@ class Connector:
     # --- passwords ---
 
     def _known_password(self, url: RemoteUrl, user: str, *, fresh: bool) -> str | None:
-        """The password for which nobody must be asked. Raises UsageError when there is none, and nobody to ask."""
+        """The password for which nobody must be asked."""
         with self._lock:
             found = self._passwords.get(account_of(url))
             if found is None:
                 found = self._find_password(url, user, None if fresh else secret_store())
-        if found is None and not can_ask():
-            raise UsageError(
-                f"there is no terminal to ask for the password of {user}; "
-                f"use --password-stdin, ${secrets.VARIABLE} or `homeport login {account_of(url)}`"
-            )
         return found
 
     def _find_password(self, url: RemoteUrl, user: str, store: secrets.SecretStore | None) -> str | None:
@@ -222,6 +217,12 @@ def _ask(contact: FirstContact) -> bool:
 
 
 def _ask_password(url: RemoteUrl, user: str) -> str:
+    """Ask, once the server is there and its key was judged. Raises UsageError where nobody can be asked."""
+    if not can_ask():
+        raise UsageError(
+            f"there is no terminal to ask for the password of {user}; "
+            f"use --password-stdin, ${secrets.VARIABLE} or `homeport login {account_of(url)}`"
+        )
     prompt = f"Password of {printable(user)} at {printable(url.host)}"
     answer: str = click.prompt(prompt, hide_input=True, err=True, default="", show_default=False)
     return answer
@@ -230,5 +231,5 @@ def _ask_password(url: RemoteUrl, user: str) -> str:
 def _with_advice(failure: LoginFailed, user: str) -> LoginFailed:
     if user != ANONYMOUS:
         return failure
-    sentence = f"{failure}; the URL names nobody, write it as ftp://NAME@HOST/"
+    sentence = f"{str(failure).rstrip('.')}; the URL names nobody, write it as ftp://NAME@HOST/"
     return LoginFailed(sentence, failure.code, failure.reply)
