@@ -17,6 +17,8 @@ from tests.core.ledgers import Processes, charged, handed_out, lease_rows, make_
 
 from homeport.core.count import Count
 from homeport.core.errors import QuotaExceeded
+from homeport.core.lease_book import Short
+from homeport.core.leases import NOTHING, Room
 from homeport.core.quota import Ledger, LedgerTimes
 from homeport.core.state import Database, open_database
 
@@ -133,6 +135,12 @@ def test_a_silent_process_that_lives_is_waited_for_until_the_deadline(
 
 def test_a_search_that_found_nothing_does_not_go_on(world: World) -> None:
     assert not world.start().search(ONE).goes_on(QuotaExceeded("files", 1, 0, 1))
+
+
+def test_one_of_this_process_that_went_meanwhile_is_not_asked(world: World) -> None:
+    search = world.start().search(ONE, "00000000000000000001 here")
+    search.note(Short(Room(NOTHING, QUOTA, None), victim="00000000000000000002 here"), Count(1), NOTHING)
+    assert search.goes_on(QuotaExceeded("bytes", QUOTA, 0, 1))
 
 
 # Uploads in several processes

@@ -206,7 +206,7 @@ class LimitSettings(Section):
     """Bounds on what the server spends"""
 
     sessions: Count = 10_000
-    """Connections at once, over all services, in each worker."""
+    """Connections at once, over all services and workers of a machine."""
     sessions_per_address: Count = 100
     """Connections at once from one address (IPv6: one /64)."""
     sessions_per_account: Count = 50

@@ -70,6 +70,7 @@ class Ledger:
         self.arbiter = self._leasing.arbiter
         self._lease = self._leasing.lease
         self._get = self._leasing.get
+        self.at_once = Search(self._leasing, 0)  # for charges that are to be refused at once; it never goes on
 
     # What servers' threads call.
 

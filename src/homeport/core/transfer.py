@@ -110,7 +110,6 @@ class Upload:
         self._stage = stage
         self._bill = bill
         self._works = works
-        self._at_once = works.ledger.search(works.account_id)
         self._ended = ended
         self._lock = threading.RLock()
         self._digest = GrowingDigest(stage.fd, works.beside)
@@ -139,7 +138,7 @@ class Upload:
         """Add `data`. Raises QuotaExceeded (nothing of it was added), StorageFull, StorageFailed, LedgerBusy."""
         view = memoryview(data).cast("B")
         try:
-            self._write(view, self._at_once)
+            self._write(view, self._works.ledger.at_once)
         except QuotaExceeded:
             if self._refusal:
                 raise
