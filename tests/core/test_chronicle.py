@@ -132,6 +132,7 @@ LOOKS: list[tuple[str, Callable[[Home, VirtualPath], object]]] = [
     ("size", lambda home, path: home.resume_size(path)),
     ("digest", lambda home, path: home.digest(path)),
     ("list", lambda home, path: home.list(path).__enter__()),
+    ("list", lambda home, path: home.choose(path, len).__enter__()),
     ("list", lambda home, path: home.names(path).__enter__()),
 ]
 

@@ -106,6 +106,8 @@ def test_links_are_looked_at_or_through(house: House, home: Home) -> None:
         ]
     with home.names(ROOT) as names:
         assert sorted(names) == ["file", "folder", "link"]
+    with home.choose(ROOT, "link".__eq__) as chosen:
+        assert sorted(entry.kind.value for entry in chosen if entry) == ["file"]
 
 
 @pytest.mark.parametrize(

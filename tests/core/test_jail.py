@@ -210,6 +210,8 @@ def test_a_folder_is_listed_entry_by_entry(jail: Jail, home: Path) -> None:
     assert found == {"deep": Kind.DIRECTORY, "inner": Kind.FILE, "climbing": Kind.LINK, "to-up": Kind.LINK}
     with jail.names(at("to-folder")) as names:
         assert set(names) == set(found)
+    with jail.choose(at("to-folder"), "to-up".__eq__) as chosen:
+        assert [entry.name for entry in chosen if entry] == ["to-up"]
 
 
 def test_a_listing_shows_where_links_lead_only_inside(jail: Jail) -> None:
@@ -221,7 +223,7 @@ def test_a_listing_shows_where_links_lead_only_inside(jail: Jail) -> None:
 
 
 def test_a_listing_left_early_leaves_nothing_open(jail: Jail) -> None:
-    for reading in (jail.scan, jail.names):
+    for reading in (jail.scan, jail.names, lambda path: jail.choose(path, len)):
         with nothing_left_open(), reading(ROOT) as entries:
             next(entries)
 

@@ -10,7 +10,7 @@ import pytest
 from tests.core.jails import nothing_left_open
 
 from homeport.core.entries import Entry
-from homeport.core.scanning import entries_of, names_of
+from homeport.core.scanning import chosen_of, entries_of, names_of
 
 NAMES = ["plain", "n\u00e9", "\udcd6\udcd0", "\N{GRINNING FACE}"]
 
@@ -30,10 +30,21 @@ def test_entries_and_names_are_those_on_disk(folder: int, tmp_path: Path) -> Non
     assert sorted(entries_of(folder)) == sorted(Entry.of(name, os.lstat(tmp_path / name)) for name in NAMES)
 
 
+def test_only_chosen_names_are_looked_at(folder: int, tmp_path: Path) -> None:
+    found = list(chosen_of(folder, lambda name: name == "plain"))
+    assert sorted(found, key=bool) == [None, None, None, Entry.of("plain", os.lstat(tmp_path / "plain"))]
+    everything = chosen_of(folder, lambda name: True)
+    first = next(everything)
+    for name in set(NAMES) - {first and first.name}:
+        (tmp_path / str(name)).unlink()
+    assert list(everything) == []
+
+
 def test_another_locale_gives_the_same_names(folder: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "getfilesystemencoding", lambda: "iso8859-1")
     monkeypatch.setattr(os, "fsencode", lambda name: name.encode("utf-8", "surrogateescape"))
     assert sorted(names_of(folder)) == sorted(NAMES)
+    assert sorted(entry.name for entry in chosen_of(folder, str) if entry) == sorted(NAMES)
     assert sorted(entry.name for entry in entries_of(folder)) == sorted(NAMES)
 
 

@@ -41,7 +41,7 @@ from homeport.core.errors import (
 from homeport.core.lookup import Lookup
 from homeport.core.paths import VirtualPath, name_bytes
 from homeport.core.renaming import Place
-from homeport.core.scanning import entries_of, names_of
+from homeport.core.scanning import chosen_of, entries_of, names_of
 from homeport.core.tree import count_below, mount_of
 
 DIRECTORY_MODE = 0o700
@@ -181,6 +181,16 @@ class Jail:
         try:
             with closing(entries_of(fd, self._lookup.errors(path))) as entries:
                 yield (self.see_through(path, entry) for entry in entries) if through_links else entries
+        finally:
+            os.close(fd)
+
+    @contextmanager
+    def choose(self, path: VirtualPath, wanted: Callable[[str], object]) -> Iterator[Iterator[Entry | None]]:
+        """As `scan` through links, of the `wanted` names alone; every other name comes as None."""
+        fd = self.open_directory(path)
+        try:
+            with closing(chosen_of(fd, wanted, self._lookup.errors(path))) as entries:
+                yield (entry and self.see_through(path, entry) for entry in entries)
         finally:
             os.close(fd)
 

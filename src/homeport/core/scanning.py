@@ -31,6 +31,23 @@ def entries_of(fd: int, errors: AbstractContextManager[None] | None = None) -> G
             yield entry_of(text(item.name) if text else item.name, looked)
 
 
+def chosen_of(
+    fd: int, wanted: Callable[[str], object], errors: AbstractContextManager[None] | None = None
+) -> Generator[Entry | None, None, None]:
+    """As `entries_of`, of the names that are `wanted`, which are looked at alone.
+
+    Each other name comes as None, so that whoever looks for one of a million can pause anywhere.
+    """
+    text = _text_of()
+    with errors or nullcontext(), os.scandir(fd) as found:
+        for item in found:
+            name = text(item.name) if text else item.name
+            try:
+                yield Entry.of(name, item.stat(follow_symlinks=False)) if wanted(name) else None
+            except FileNotFoundError:
+                continue
+
+
 def names_of(fd: int, errors: AbstractContextManager[None] | None = None) -> Generator[str, None, None]:
     """The names in the folder `fd`, in the disk's order; `errors` as in `entries_of`."""
     text = _text_of()
