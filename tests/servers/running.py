@@ -288,6 +288,7 @@ def serving(
         finally:
             await server.close()
             core.files.close()
+            core.listings.close()
             core.logins.close()
 
     def live() -> None:
@@ -323,6 +324,7 @@ def _core(house: Any, sessions: Sessions) -> FtpCore:
         sessions=sessions,
         open_home=lambda account, record: Home(account, house.services, record),
         files=Offload(16, name="files"),
+        listings=Offload(16, few=2, patience_s=0.25, name="listings"),
         logins=Offload(4, name="logins"),
         audit=house.services.audit.write,
     )

@@ -136,7 +136,7 @@ def test_a_result_for_a_loop_that_is_gone_is_dropped(run: Run) -> None:
 
 def test_few_work_at_once_until_nothing_gets_on(run: Run) -> None:
     async def main() -> None:
-        offload = Offload(4, few=2)
+        offload = Offload(4, few=2, patience_s=0.001)
         gate = threading.Event()
         blocked = [asyncio.ensure_future(offload.run(gate.wait, 10)) for _ in range(2)]
         await asyncio.sleep(0)

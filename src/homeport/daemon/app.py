@@ -27,6 +27,8 @@ from homeport.servers.offload import Offload
 
 _KICKED = "the administrator ended this session"
 _RECOVER_BEFORE_READY_S = 1.0
+_LISTINGS_AT_ONCE = 2  # they compute more than they wait: with more of them the loop waits longer for its turn
+_LISTING_PATIENCE_S = 0.25  # many times what one works at a stretch: a disk hangs
 
 
 class ServerApp:
@@ -41,6 +43,9 @@ class ServerApp:
         haste = Haste() if settings.fsync == "never" else None
         few = (os.cpu_count() or 1) + 1
         self._files = Offload(settings.limits.transfer_threads, few=few, name="files", haste=haste)
+        self._listings = Offload(
+            settings.limits.transfer_threads, few=_LISTINGS_AT_ONCE, patience_s=_LISTING_PATIENCE_S, name="listings"
+        )
         self._logins = Offload(settings.limits.password_checks, name="logins")
         self._housekeeping = Housekeeping(self._services, self._homes, tidies_stages=assignment.slot == 0)
         self._recovering: asyncio.Task[None] | None = None
@@ -49,6 +54,7 @@ class ServerApp:
             sessions=self._services.sessions,
             open_home=self._homes.open,
             files=self._files,
+            listings=self._listings,
             logins=self._logins,
             audit=self._services.audit.write,
         )
@@ -90,6 +96,7 @@ class ServerApp:
 
     def _close(self) -> None:
         self._files.close()
+        self._listings.close()
         self._logins.close()
         self._services.close()
 

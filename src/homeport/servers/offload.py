@@ -32,14 +32,21 @@ _PATIENCE_S = 0.005  # how long the first in the queue waits before one more thr
 class Offload:
     """Up to `max_threads` threads for one loop, started as they are needed. `name` shows in thread listings.
 
-    `few` work at once while they get on (all without). `haste`, where there is one, says when short calls run on the
-    loop.
+    `few` work at once while they get on (all without); one more does when nothing got on for `patience_s`. `haste`,
+    where there is one, says when short calls run on the loop.
     """
 
     def __init__(
-        self, max_threads: int, *, few: int | None = None, name: str = "offload", haste: Haste | None = None
+        self,
+        max_threads: int,
+        *,
+        few: int | None = None,
+        patience_s: float = _PATIENCE_S,
+        name: str = "offload",
+        haste: Haste | None = None,
     ) -> None:
         self.haste = haste
+        self._patience_s = patience_s
         self._max_threads = max_threads
         self._few = min(few or max_threads, max_threads)
         self._allowed = self._few  # how many may work now
@@ -130,7 +137,7 @@ class Offload:
     def _grow_later(self, loop: asyncio.AbstractEventLoop) -> None:
         if not self._growing and self._allowed < self._max_threads:
             self._growing = True
-            loop.call_later(_PATIENCE_S, self._grow, loop, self._first())
+            loop.call_later(self._patience_s, self._grow, loop, self._first())
 
     def _grow(self, loop: asyncio.AbstractEventLoop, waited: _Job | None) -> None:
         self._growing = False

@@ -103,6 +103,7 @@ class Stand:
             sessions=Sessions(limits),
             open_home=lambda account, record: self.open_home(account, record),
             files=self.files,
+            listings=self.files,
             logins=self.logins,
             audit=self.events.append,
         )

@@ -1,10 +1,20 @@
 from __future__ import annotations
 
 import socket
+import threading
 import zlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import pytest
 from tests.servers.running import House, RunningServer, Wire
+
+from homeport.core.entries import Entry, Kind
+from homeport.core.errors import NotFound
+from homeport.core.home import Home
+from homeport.core.paths import ROOT, VirtualPath
+from homeport.servers.ftp import listings
 
 
 def listed(wire: Wire, line: str) -> list[str]:
@@ -112,6 +122,77 @@ def test_large_folders_come_whole_and_at_the_readers_pace(any_server: RunningSer
         wire.send("STAT /", "NOOP")
         assert len(wire.reply().split("\n")) == 1202
         assert wire.reply().startswith("200")
+
+
+class HugeFolder:
+    """A home that is one folder of 5000 files, and counts what is read of it."""
+
+    def __init__(self) -> None:
+        self.read = self.looked_at = 0
+
+    def stat(self, path: VirtualPath) -> Entry:
+        if path != ROOT:
+            raise NotFound(str(path))
+        return Entry("", Kind.DIRECTORY, 0, 0, 0, 1, 0, 0)
+
+    def names(self, _: VirtualPath) -> AbstractContextManager[Iterator[str]]:
+        return nullcontext(self._names())
+
+    def list(self, _: VirtualPath) -> AbstractContextManager[Iterator[Entry]]:
+        return nullcontext(map(self._entry, self._names()))
+
+    def choose(self, _: VirtualPath, wanted: Callable[[str], object]) -> AbstractContextManager[Iterator[Entry | None]]:
+        return nullcontext(self._entry(name) if wanted(name) else None for name in self._names())
+
+    def _names(self) -> Iterator[str]:
+        for number in range(5000):
+            self.read += 1
+            yield f"name-{number}"
+
+    def _entry(self, name: str) -> Entry:
+        self.looked_at += 1
+        return Entry(name, Kind.FILE, 0, 0, 0o600, 1, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("verb", "text", "looks", "shown"),
+    [
+        ("LIST", "", 5000, 5000),
+        ("LIST", "*zzq*", 0, 0),
+        ("LIST", "*-4999", 1, 1),
+        ("NLST", "", 0, 5000),
+        ("NLST", "*zzq*", 0, 0),
+        ("NLST", "*-4999", 0, 1),
+    ],
+)
+def test_r1_each_step_reads_few_names_and_looks_only_at_those_it_shows(
+    verb: str, text: str, looks: int, shown: int
+) -> None:
+    folder: Any = HugeFolder()
+    view = listings._View(folder, ROOT.join(text) if text else ROOT, lambda entry: entry.name)
+    lines = view.lines() if verb == "LIST" else listings._names(view, text or None)
+    blocks = listings._Blocks(lines, lambda lines: "".join(lines).encode())
+    before = 0
+    for _ in blocks:
+        assert 0 < folder.read - before <= 512
+        before = folder.read
+    assert (folder.read, folder.looked_at, blocks.count) == (5000, looks, shown)
+
+
+@pytest.mark.parametrize("line", ["LIST", "MLSD", "NLST", "STAT /", "LIST *.txt", "NLST *.txt"])
+def test_r1_listings_are_made_in_threads_of_their_own(wire: Wire, monkeypatch: pytest.MonkeyPatch, line: str) -> None:
+    seen: set[str] = set()
+    for name in ("list", "names", "choose"):
+        real = getattr(Home, name)
+
+        def looked(*arguments: Any, real: Any = real) -> Any:
+            seen.add(threading.current_thread().name.split("-")[0])
+            return real(*arguments)
+
+        monkeypatch.setattr(Home, name, looked)
+    with wire:
+        assert wire.ask(line).startswith("213-") if line.startswith("STAT") else listed(wire, line)
+    assert seen == {"listings"}
 
 
 def test_a_client_that_leaves_in_a_listing_leaves_nothing(any_server: RunningServer, house: House) -> None:

@@ -18,6 +18,7 @@ from homeport.servers.ftp.pump import (
     Handshake,
     Meter,
     Mover,
+    NothingYet,
     Receive,
     SendBlocks,
     SendFile,
@@ -38,7 +39,7 @@ class Crowd:
 class Scripted:
     """A flow that does what it is told: a number of bytes, or a side that is not ready."""
 
-    def __init__(self, *script: int | Side) -> None:
+    def __init__(self, *script: int | Side | None) -> None:
         self.script = list(script)
         self.asked: list[int] = []
 
@@ -47,6 +48,8 @@ class Scripted:
         step = self.script.pop(0)
         if isinstance(step, Side):
             raise NotReady(step)
+        if step is None:
+            raise NothingYet
         if step < 0:
             raise WouldBlock
         return step
@@ -117,6 +120,13 @@ def test_a_thread_that_is_wanted_is_given_back(movers: Movers, monkeypatch: pyte
     mover = movers.of(Scripted(5, Side.READ, 0), linger_s=5)
     assert mover.step() is Wants.TURN
     assert mover.step() is Wants.READ
+
+
+def test_work_that_led_to_nothing_ends_a_turn_too(movers: Movers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("homeport.servers.ftp.pump._TURN_S", 0.0)
+    assert movers.of(Scripted(None, None, 0), bucket=Limit()).step() is Wants.DONE
+    movers.crowd.crowded = True
+    assert movers.of(Scripted(None, None, 0)).step() is Wants.TURN
 
 
 def test_a_stopped_mover_moves_no_more(movers: Movers) -> None:
@@ -213,10 +223,15 @@ def test_a_file_that_is_cut_meanwhile_is_an_error(pair: tuple[DataConnection, so
     os.close(source.file)
 
 
-def test_empty_blocks_are_skipped_and_large_ones_go_in_pieces(pair: tuple[DataConnection, socket.socket]) -> None:
+def test_empty_blocks_are_work_and_large_ones_go_in_pieces(pair: tuple[DataConnection, socket.socket]) -> None:
     connection, client = pair
     flow = SendBlocks(connection, iter([b"", b"abcdef", b"", b"g"]), lambda: None)
-    assert [flow.move(4), flow.move(4), flow.move(4), flow.move(4)] == [4, 2, 1, 0]
+    with pytest.raises(NothingYet):
+        flow.move(4)
+    assert [flow.move(4), flow.move(4)] == [4, 2]
+    with pytest.raises(NothingYet):
+        flow.move(4)
+    assert [flow.move(4), flow.move(4)] == [1, 0]
     assert everything(client) == b"abcdefg"
 
 

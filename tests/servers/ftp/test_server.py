@@ -32,7 +32,9 @@ nothing: Any = None
 
 
 def bare(settings: FtpSettings, certificate: CertificateFiles | None = None) -> FtpServer:
-    core = FtpCore(login=nothing, sessions=Sessions(), open_home=nothing, files=nothing, logins=nothing)
+    core = FtpCore(
+        login=nothing, sessions=Sessions(), open_home=nothing, files=nothing, listings=nothing, logins=nothing
+    )
     return FtpServer(settings, core, certificate)
 
 

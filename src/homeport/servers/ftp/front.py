@@ -31,14 +31,17 @@ def _forget(_: Event) -> None:
 
 @dataclass(frozen=True, slots=True)
 class FtpCore:
-    """The rules of the house, as far as FTP meets them. `files` and `logins` are threads: a queue of password checks
-    must not hold up transfers. `audit` notes an event, at once and whatever happens.
+    """The rules of the house, as far as FTP meets them.
+
+    `files`, `listings` and `logins` are threads: neither a queue of password checks nor folders of a million names may
+    hold up transfers. `audit` notes an event, at once and whatever happens.
     """
 
     login: Login
     sessions: Sessions
     open_home: Callable[[Account, SessionRecord], Home]
     files: Offload
+    listings: Offload
     logins: Offload
     audit: Callable[[Event], None] = _forget
 
@@ -74,6 +77,10 @@ class Front:
     @property
     def files(self) -> Offload:
         return self.core.files
+
+    @property
+    def listings(self) -> Offload:
+        return self.core.listings
 
     def bucket(self, account_id: int, bytes_per_s: int, *, upload: bool) -> SharedRate:
         """The rate limit that all sessions of an account share; a changed limit makes a new one."""

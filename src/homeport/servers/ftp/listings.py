@@ -1,7 +1,8 @@
 """LIST, NLST, MLSD, MLST and STAT of a path: folders as lines, in blocks, at the reader's pace.
 
 The one rule: constant memory, whatever the folder's size. Blocks are made in a thread when the socket has room for
-them, and a pattern is matched against the names of one folder alone, in linear time.
+them, each from a bounded number of names, whether any of them is shown or not. A pattern is matched against the names
+of one folder alone, in linear time, before anything is looked at.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ import fnmatch
 import itertools
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 
 from homeport.core.entries import Entry, Kind
 from homeport.core.errors import NotADirectory, NotFound
@@ -28,9 +29,10 @@ from homeport.servers.ftp.pump import SendBlocks
 from homeport.servers.ftp.session import FtpSession
 from homeport.servers.ftp.transfer import Deed, Transfer
 
-_LINES_A_BLOCK = 512  # some 40 KiB
-_FIRST_LINES = 64  # a reader who waits sees something soon
+_NAMES_A_BLOCK = 512  # some 40 KiB of lines, some milliseconds of work
+_FIRST_NAMES = 64  # a reader who waits sees something soon
 _MAGIC = re.compile(r"[*?[]")
+Lines = Iterator[str | None]  # None for a name that was read and is not shown
 LineOf = Callable[[Entry], str]
 Encode = Callable[[list[str]], bytes]
 
@@ -45,7 +47,7 @@ async def list_folder(session: FtpSession, request: Request) -> None:
 async def list_names(session: FtpSession, request: Request) -> None:
     """NLST: names that can be used as they are in the next command (RFC 1123 section 4.1.2.7)."""
     wanted = argument_of(request, Listing)
-    view = _View(session.home, session.path(wanted.path), lambda entry: entry.name)
+    view = _View(session.home, session.path(wanted.path))
     await _send(session, view.path, _Blocks(_names(view, wanted.path), session.engine.names.encode_lines))
 
 
@@ -71,14 +73,13 @@ async def list_here(session: FtpSession, request: Request) -> None:
     encode = session.engine.names.encode_lines
     blocks = _Blocks(view.lines(), lambda lines: encode([f" {line}" for line in lines]))
     try:
-        first = await session.call(next, blocks, b"")
+        block = await session.call_listing(next, blocks, None)
         session.write(encode([f"213-Status of {path}:"]))
-        block = first
-        while block:
+        while block is not None:
             session.write(block)
             if not await session.drained():
                 return
-            block = await session.call(next, blocks, b"")
+            block = await session.call_listing(next, blocks, None)
     finally:
         blocks.close()
     session.reply(213, "End")
@@ -87,7 +88,9 @@ async def list_here(session: FtpSession, request: Request) -> None:
 async def _send(session: FtpSession, path: VirtualPath, blocks: _Blocks) -> None:
     session.require_endpoint()
     try:
-        first = await session.call(next, blocks, b"")  # a missing folder is 550, and not an empty listing after 150
+        first = await session.call_listing(
+            next, blocks, b""
+        )  # a missing folder is 550, and not an empty listing after 150
         async with Transfer(session, Deed.LISTING, path) as transfer:
             connection = await transfer.connect(f"Here comes the listing of {path}.")
             whole = deflated(itertools.chain((first,), blocks), session.settings)
@@ -98,22 +101,28 @@ async def _send(session: FtpSession, path: VirtualPath, blocks: _Blocks) -> None
 
 
 class _Blocks:
-    """Lines, encoded block by block in whatever thread asks for the next one. `count` is how many lines so far."""
+    """Lines, encoded block by block in whatever thread asks for the next one. `count` is how many lines so far.
 
-    def __init__(self, lines: Iterator[str], encode: Encode) -> None:
+    A block is empty when nothing is shown of the names that were read for it.
+    """
+
+    def __init__(self, lines: Lines, encode: Encode) -> None:
         self.count = 0
         self._lines = lines
         self._encode = encode
+        self._names = _FIRST_NAMES
 
     def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> bytes:
-        lines = list(itertools.islice(self._lines, _LINES_A_BLOCK if self.count else _FIRST_LINES))
-        if not lines:
+        read = list(itertools.islice(self._lines, self._names))
+        if not read:
             raise StopIteration
+        self._names = _NAMES_A_BLOCK
+        lines = [line for line in read if line is not None]
         self.count += len(lines)
-        return self._encode(lines)
+        return self._encode(lines) if lines else b""
 
     def close(self) -> None:
         """Close the folder, wherever the reading stands. Nobody may be in `next`."""
@@ -128,50 +137,55 @@ class _View:
 
     home: Home
     path: VirtualPath
-    line_of: LineOf
+    line_of: LineOf = attrgetter("name")
     folders_only: bool = False
 
-    def lines(self) -> Iterator[str]:
+    def lines(self) -> Lines:
         """The lines; nothing is opened before the first one is asked for. Blocks."""
-        with self._entries() as entries:
-            yield from map(self.line_of, entries)
-
-    def is_folder(self) -> bool:
-        """Whether a whole folder is meant. Blocks."""
-        try:
-            return self.home.stat(self.path).kind is Kind.DIRECTORY
-        except NotFound:
-            return False  # `lines` finds out whether it is a pattern
-
-    @contextmanager
-    def _entries(self) -> Iterator[Iterable[Entry]]:
-        try:
-            entry = self.home.stat(self.path)
-        except NotFound:
-            if self.folders_only or not _MAGIC.search(self.path.name):
-                raise
-            fits = re.compile(fnmatch.translate(self.path.name)).match
-            with self.home.list(self.path.parent) as entries:
-                yield (entry for entry in entries if fits(entry.name))
-            return
-        if entry.kind is Kind.DIRECTORY:
+        found = self.found()
+        if found is None:
+            with self.home.choose(self.path.parent, self.pattern()) as chosen:
+                yield from (entry and self.line_of(entry) for entry in chosen)
+        elif found.kind is Kind.DIRECTORY:
             with self.home.list(self.path) as entries:
-                yield entries
+                yield from map(self.line_of, entries)
         elif self.folders_only:
             raise NotADirectory(str(self.path))
         else:
-            yield (entry,)
+            yield self.line_of(found)
+
+    def found(self) -> Entry | None:
+        """What the path names; None when it is a pattern. Blocks. Raises NotFound."""
+        try:
+            return self.home.stat(self.path)
+        except NotFound:
+            if self.folders_only or not _MAGIC.search(self.path.name):
+                raise
+            return None
+
+    def pattern(self) -> Callable[[str], object]:
+        """Whether a name fits the path's last part."""
+        return re.compile(fnmatch.translate(self.path.name)).match
 
 
-def _names(view: _View, text: str | None) -> Iterator[str]:
-    """Names as NLST with the argument `text` sends them: such as `a/b` for `NLST a` and for `NLST a/*`. Blocks."""
-    if view.is_folder():
+def _names(view: _View, text: str | None) -> Lines:
+    """Names as NLST with the argument `text` sends them: such as `a/b` for `NLST a` and for `NLST a/*`. Blocks.
+
+    Names alone are read, for they are cheaper than entries.
+    """
+    found = view.found()
+    if found is not None and found.kind is Kind.DIRECTORY:
         before = "" if text is None else text.rstrip("/") + "/"
-        with view.home.names(view.path) as names:  # cheaper than entries
+        with view.home.names(view.path) as names:
             yield from (before + name for name in names)
-    else:
-        before = "" if text is None else text[: text.rfind("/") + 1]
-        yield from (before + name for name in view.lines())
+        return
+    before = "" if text is None else text[: text.rfind("/") + 1]
+    if found is not None:
+        yield before + found.name
+        return
+    fits = view.pattern()
+    with view.home.names(view.path.parent) as names:
+        yield from (before + name if fits(name) else None for name in names)
 
 
 def _long_line(session: FtpSession) -> LineOf:

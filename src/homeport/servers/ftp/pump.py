@@ -54,12 +54,16 @@ class Flow(Protocol):
     """What moves: a file to the client, blocks to the client, or the client's bytes to a file."""
 
     def move(self, most: int) -> int:
-        """Move up to `most` bytes; how many went over the wire. 0: all is done. Raises NotReady."""
+        """Move up to `most` bytes; how many went over the wire. 0: all is done. Raises NotReady, NothingYet."""
         ...
 
     def move_now(self, most: int) -> int:
         """As `move`, without waiting for a disk or computing for long. Raises WouldBlock where that cannot be."""
         ...
+
+
+class NothingYet(Exception):
+    """A flow has worked, has nothing to send from it and wants to go on: others may have their turn before."""
 
 
 class Buffers:
@@ -158,10 +162,12 @@ class Mover:
                 if not budget_s:
                     return Wants.READ if waiting.side is Side.READ else Wants.WRITE
                 continue
+            except NothingYet:
+                moved = None
             if moved == 0:
                 return Wants.DONE
-            now = self._meter.count(moved)
-            if self._bucket is not None and (delay := self._bucket.delay(now, moved)) > 0:
+            now = time.monotonic() if moved is None else self._meter.count(moved)
+            if self._bucket is not None and moved and (delay := self._bucket.delay(now, moved)) > 0:
                 self.pause_s = delay
                 return Wants.PAUSE
             if now >= turn_ends_at and self._offload.crowded:
@@ -261,13 +267,15 @@ class SendBlocks:
         raise WouldBlock
 
     def move(self, most: int) -> int:
-        """See Flow."""
-        while not self._rest:
+        """See Flow. An empty block is work that led to nothing: NothingYet."""
+        if not self._rest:
             block = next(self._blocks, None)
             if block is None:
                 self._connection.end(must_arrive=True)
                 self._finish()
                 return 0
+            if not block:
+                raise NothingYet
             self._rest = memoryview(block)
         sent = self._connection.send(self._rest[:most] if len(self._rest) > most else self._rest)
         self._rest = self._rest[sent:]

@@ -137,6 +137,10 @@ class FtpSession:
         """Run a call of the core, which may block, in a thread: of those that the account may have at once."""
         return await self.front.files.run_for(self._owner, function, *args, **kwargs)
 
+    async def call_listing(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """As `call`, for a piece of a folder's listing: few of these are made at once."""
+        return await self.front.listings.run_for(self._owner, function, *args, **kwargs)
+
     async def call_short(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """As `call`, for what takes microseconds unless the disk is slow; see Offload.run_short."""
         return await self.front.files.run_short(self._owner, function, *args, **kwargs)

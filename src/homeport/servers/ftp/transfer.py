@@ -15,6 +15,7 @@ from homeport.core.paths import VirtualPath
 from homeport.protocols.ftp.settings import Protection
 from homeport.servers.ftp.data import DataConnection, DataError, DataLost, DataRefused
 from homeport.servers.ftp.pump import Bucket, Flow, Handshake, Meter, Mover, Wants
+from homeport.servers.offload import Offload
 from homeport.servers.readiness import Side, Waits, Woken
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Transfer:
         session.record.begin(deed.noun, name, total_bytes=size)
         self._session = session
         self._owner = session.account.id
+        self._threads = session.front.listings if deed is Deed.LISTING else session.front.files
         self._bucket = None if deed is Deed.LISTING else session.bucket(upload=deed is Deed.UPLOAD)
         self._waits = Waits(session.front.watch)
         self._connection: DataConnection | None = None
@@ -119,7 +121,7 @@ class Transfer:
 
     async def pump(self, flow: Flow) -> None:
         """Run `flow` to its end. Raises what it raises, DataLost when it stalls, Stopped."""
-        await self._pump(flow, self._session.front.settings.times.data_s, self._bucket)
+        await self._pump(flow, self._session.front.settings.times.data_s, self._threads, self._bucket)
         self._ended_well = True
 
     async def _secure(self, connection: DataConnection) -> None:
@@ -128,22 +130,22 @@ class Transfer:
             raise DataRefused("There is no TLS session that the data connection could belong to.", 522)
         connection.start_tls(self._session.tls_context)
         try:
-            await self._pump(Handshake(connection), front.settings.times.handshake_s, None)
+            await self._pump(Handshake(connection), front.settings.times.handshake_s, front.files, None)
         except DataLost as error:
             raise DataRefused("The TLS handshake of the data connection did not end in time.") from error
         if front.settings.data_tls_resumption == "require" and not connection.resumed:
             raise DataRefused("The data connection must resume the TLS session of the control connection.", 522)
 
-    async def _pump(self, flow: Flow, patience_s: float, bucket: Bucket | None) -> None:
+    async def _pump(self, flow: Flow, patience_s: float, threads: Offload, bucket: Bucket | None) -> None:
         assert self._connection is not None
         front = self._session.front
-        mover = self._mover = Mover(self._connection, flow, self.meter, front.files, bucket=bucket)
+        mover = self._mover = Mover(self._connection, flow, self.meter, threads, bucket=bucket)
         pace: _Pace | None = None  # whoever never waits does not creep
         on_loop = True
         while True:
             self.check()
             try:
-                wants = mover.step_now() if on_loop else await front.files.run_for(self._owner, mover.step)
+                wants = mover.step_now() if on_loop else await threads.run_for(self._owner, mover.step)
             except DataError:
                 self.check()  # a connection that was interrupted looks lost
                 raise
