@@ -9,7 +9,8 @@ from pathlib import Path
 from sqlalchemy import insert, select, update
 
 from homeport.core.count import Count
-from homeport.core.quota import Ledger, LedgerClocks, LedgerTimes
+from homeport.core.ledger_times import LedgerClocks, LedgerTimes
+from homeport.core.quota import Ledger
 from homeport.core.schema import accounts, leases, usage
 from homeport.core.state import Database
 

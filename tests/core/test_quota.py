@@ -12,7 +12,8 @@ from tests.core.ledgers import FakeTime, Processes, charged, lease_rows, make_ac
 from homeport.core.count import Count
 from homeport.core.errors import HomeUnavailable, LedgerBusy, QuotaExceeded, StateUnavailable
 from homeport.core.leases import NOTHING
-from homeport.core.quota import Borrowed, Ledger, LedgerTimes, Recount, Usage
+from homeport.core.ledger_times import LedgerTimes
+from homeport.core.quota import Borrowed, Ledger, Recount, Usage
 from homeport.core.schema import accounts, leases, processes, usage
 from homeport.core.state import Database
 

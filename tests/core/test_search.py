@@ -19,7 +19,8 @@ from homeport.core.count import Count
 from homeport.core.errors import QuotaExceeded
 from homeport.core.lease_book import Short
 from homeport.core.leases import NOTHING, Room
-from homeport.core.quota import Ledger, LedgerTimes
+from homeport.core.ledger_times import LedgerTimes
+from homeport.core.quota import Ledger
 from homeport.core.state import Database, open_database
 
 ONE = 1

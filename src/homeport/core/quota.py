@@ -23,7 +23,8 @@ from homeport.core.count import Count
 from homeport.core.errors import HomeportError, LedgerBusy
 from homeport.core.lease_book import Recount
 from homeport.core.leases import NOTHING
-from homeport.core.leasing import Changing, Leasing, LedgerClocks, LedgerTimes
+from homeport.core.leasing import Changing, Leasing
+from homeport.core.ledger_times import LedgerClocks, LedgerTimes
 from homeport.core.patience import be_patient
 from homeport.core.search import Search
 from homeport.core.state import Database

@@ -7,18 +7,27 @@ does not answer; and while a younger upload lives in any process, an older one i
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from homeport.core.arbiter import Turn
+from homeport.core.arbiter import Arbiter, Turn
 from homeport.core.count import Count
 from homeport.core.errors import QuotaExceeded
-from homeport.core.lease_book import Question, Short
+from homeport.core.lease_book import LeaseBook, Question, Short
 from homeport.core.leases import NOTHING
-
-if TYPE_CHECKING:
-    from homeport.core.leasing import Leasing
+from homeport.core.ledger_times import LedgerClocks, LedgerTimes
+from homeport.core.processes import Processes
 
 _ANSWER_S = 0.1  # a living process answers sooner; only then is it asked whether the silent ones live
+
+
+class Dealings(Protocol):
+    """What a search needs of its process's Leasing."""
+
+    processes: Processes
+    book: LeaseBook
+    arbiter: Arbiter
+    times: LedgerTimes
+    clocks: LedgerClocks
 
 
 class Search:
@@ -27,7 +36,7 @@ class Search:
     Used by one thread at a time. `note` is told what every attempt found, `goes_on` then says whether to try again.
     """
 
-    def __init__(self, leasing: Leasing, account: int, turn: Turn | None = None) -> None:
+    def __init__(self, leasing: Dealings, account: int, turn: Turn | None = None) -> None:
         self.question = Question(turn=turn)
         self._leasing = leasing
         self._account = account

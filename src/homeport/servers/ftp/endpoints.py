@@ -7,34 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from socket import socket
-from typing import TYPE_CHECKING, Protocol
 
 from homeport.protocols.ftp.address import DataAddress, format_epsv, format_pasv, refusal
+from homeport.protocols.ftp.events import Request
 from homeport.servers.ftp.addresses import Ip, parse_ip
 from homeport.servers.ftp.data import connect_out
 from homeport.servers.ftp.errors import Refused
 from homeport.servers.ftp.passive import PassiveListener
+from homeport.servers.ftp.session import FtpSession
 from homeport.servers.readiness import Waits
-
-if TYPE_CHECKING:
-    from homeport.protocols.ftp.events import Request
-    from homeport.servers.ftp.session import FtpSession
-
-
-class Endpoint(Protocol):
-    """One way to a data connection: a PassiveListener or an ActiveTarget."""
-
-    async def connect(self, waits: Waits) -> socket:
-        """The connection, non-blocking. Raises DataRefused. It cannot be used again."""
-        ...
-
-    def hold(self) -> None:
-        """A transfer is being prepared that will use it, however long that takes."""
-        ...
-
-    def close(self) -> None:
-        """Nobody will use it. Works twice."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

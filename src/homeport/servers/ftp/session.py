@@ -5,27 +5,25 @@ The one rule: handlers reach the disk through `call` and its kin alone, and the 
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar
 
+from homeport.core.accounts import Account
 from homeport.core.audit_events import Refused as Denied
 from homeport.core.audit_events import Who
 from homeport.core.errors import WouldBlock
+from homeport.core.home import Home
 from homeport.core.paths import ROOT, VirtualPath
+from homeport.core.sessions import SessionRecord
+from homeport.protocols.ftp.engine import FtpEngine
+from homeport.protocols.ftp.settings import Settings
 from homeport.servers.ftp.addresses import Ip
 from homeport.servers.ftp.errors import Refused
-
-if TYPE_CHECKING:
-    from homeport.core.accounts import Account
-    from homeport.core.home import Home
-    from homeport.core.sessions import SessionRecord
-    from homeport.protocols.ftp.engine import FtpEngine
-    from homeport.protocols.ftp.settings import Settings
-    from homeport.servers.ftp.endpoints import Endpoint
-    from homeport.servers.ftp.front import Front
-    from homeport.servers.ftp.pump import Bucket
-    from homeport.servers.ftp.transfer import Transfer
+from homeport.servers.ftp.front import Front
+from homeport.servers.ftp.pump import Bucket, Meter
+from homeport.servers.readiness import Waits
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -47,6 +45,33 @@ class Wire(Protocol):
         ...
 
 
+class Endpoint(Protocol):
+    """One way to a data connection: a PassiveListener or an ActiveTarget."""
+
+    async def connect(self, waits: Waits) -> socket.socket:
+        """The connection, non-blocking. Raises DataRefused. It cannot be used again."""
+        ...
+
+    def hold(self) -> None:
+        """A transfer is being prepared that will use it, however long that takes. Raises DataRefused."""
+        ...
+
+    def close(self) -> None:
+        """Nobody will use it. Works twice."""
+        ...
+
+
+class Running(Protocol):
+    """The Transfer under way, as far as other commands concern themselves with it."""
+
+    title: str
+    meter: Meter
+
+    def stop(self, reason: str) -> None:
+        """End it soon; `reason` is what the client is told."""
+        ...
+
+
 class FtpSession:
     """`peer` and `local` are None for a Unix socket. `home` and `account` are there while somebody is logged in."""
 
@@ -58,7 +83,7 @@ class FtpSession:
         self.record: SessionRecord | None = None
         self.folder: VirtualPath = ROOT
         self.endpoint: Endpoint | None = None
-        self.transfer: Transfer | None = None
+        self.transfer: Running | None = None
         self.tls_context: ssl.SSLContext | None = None
         self.idle_s = front.settings.times.idle_s
         self._home: Home | None = None

@@ -8,19 +8,15 @@ from __future__ import annotations
 
 import enum
 import time
-from typing import TYPE_CHECKING
 
 from homeport.core.errors import HomeportError
 from homeport.core.paths import VirtualPath
 from homeport.protocols.ftp.settings import Protection
 from homeport.servers.ftp.data import DataConnection, DataError, DataLost, DataRefused
 from homeport.servers.ftp.pump import Bucket, Flow, Handshake, Meter, Mover, Wants
+from homeport.servers.ftp.session import FtpSession
 from homeport.servers.offload import Offload
 from homeport.servers.readiness import Side, Waits, Woken
-
-if TYPE_CHECKING:
-    from homeport.servers.ftp.session import FtpSession
-
 
 ABORTED = "The transfer was stopped."
 
