@@ -200,7 +200,8 @@ class LedgerModel(RuleBasedStateMachine):
         lost = [name for name in self.borrowed if self.owner_of(name) is victim]
         self.world.kill(victim)
         for name in lost:  # its stages stay; what they borrowed is simply there now
-            self.strict = self.strict and self.borrowed.pop(name) == NOTHING
+            borrowed = self.borrowed.pop(name)
+            self.strict = self.strict and borrowed == NOTHING
             del self.replacing[name]
         self.disk.held = {name: size for name, size in self.disk.held.items() if self.owner_of(name) is not victim}
         for recount in self.pick(0).recover(lambda account: self.disk.count()):
