@@ -36,6 +36,7 @@ from homeport.core.durability import Durability
 from homeport.core.entries import Entry, Kind
 from homeport.core.errors import (
     AlreadyExists,
+    Busy,
     IsADirectory,
     NotARegularFile,
     NotFound,
@@ -225,17 +226,15 @@ class Home:
     def remove_file(self, path: VirtualPath) -> None:
         """Remove what is no folder; a link itself, not what it leads to. Raises IsADirectory.
 
-        Where there is nothing but an unfinished upload, that one is thrown away. Raises Busy while it is under way.
+        Where there is nothing but an unfinished upload, that one is thrown away, unless it is under way.
         """
         with self._changing("delete", path):
             self._require(Rights.DELETE, path)
             try:
                 self._refund(self._jail.remove_file(path))
             except NotFound:
-                thrown_away = self._services.stages.remove(self._account.id, path)
-                if not thrown_away.files:
+                if not self._throw_stage_away(path):
                     raise
-                self._services.ledger.refund(self._account.id, thrown_away.bytes, thrown_away.files)
         self._chronicle.done(Deleted, path)
 
     def rename(self, source: VirtualPath, target: VirtualPath) -> None:
@@ -425,6 +424,15 @@ class Home:
     def _changing(self, deed: str, path: VirtualPath) -> Iterator[None]:
         with self._chronicle.deed(deed, path), self._services.ledger.changing(self._account.id):
             yield
+
+    def _throw_stage_away(self, path: VirtualPath) -> bool:
+        """Whether there was an unfinished upload. One under way stays, as unseen as the file that it will become."""
+        try:
+            gone = self._services.stages.remove(self._account.id, path)
+        except Busy:
+            return False
+        self._services.ledger.refund(self._account.id, gone.bytes, gone.files)
+        return gone.files > 0
 
     def _refund(self, gone: Entry) -> None:
         cost = Count.of(gone)
