@@ -9,6 +9,7 @@ from homeport.protocols.ftp.answers import ANSWERS
 from homeport.protocols.ftp.commands import COMMANDS, OPTS_COMMANDS, SITE_COMMANDS, Offer, Prior
 from homeport.protocols.ftp.gates import OFFERS, PRIORS
 from homeport.protocols.ftp.policy import Policy, TlsPolicy
+from homeport.protocols.ftp.session import Session
 
 PLAIN = Policy(tls=TlsPolicy.OFF, private_data=False, active=False, mode_z=False, hosts=frozenset({"files.example"}))
 
@@ -139,10 +140,18 @@ def test_the_tables_are_whole() -> None:
     assert set(ANSWERS) <= names
 
 
+@pytest.mark.parametrize(
+    ("private_data", "tls", "needed"),
+    [(True, True, True), (True, False, False), (False, True, False), (False, False, False)],
+)
+def test_a_private_control_connection_needs_private_data_unless_the_policy_leaves_it_open(
+    private_data: bool, tls: bool, needed: bool
+) -> None:
+    policy = Policy(tls=TlsPolicy.OPTIONAL, private_data=private_data)
+    assert Session(policy, tls=tls).needs_private_data is needed
+
+
 def test_policy() -> None:
-    assert Policy().private_data_required
-    assert not Policy(private_data=False).private_data_required
-    assert not Policy(tls=TlsPolicy.OPTIONAL).private_data_required
-    assert Policy(tls=TlsPolicy.OPTIONAL, private_data=True).private_data_required
+    assert Policy().private_data
     assert OPEN.tls_offered
     assert not OPEN.tls_required

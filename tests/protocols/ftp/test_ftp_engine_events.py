@@ -250,6 +250,20 @@ def test_prot_c_where_it_is_allowed() -> None:
     assert driver.tell(b"PBSZ 0\r\nPROT P\r\nPROT C\r\n").endswith("200 Data connections are clear.\r\n")
 
 
+def test_where_tls_is_optional_data_is_as_private_as_the_control_connection() -> None:
+    policy = Policy(tls=TlsPolicy.OPTIONAL)
+    plain = Driver(policy).log_in()
+    assert plain.tell("LIST") == ""
+    assert requests(plain) == ["LIST"]
+    driver = secured(policy).log_in()
+    assert driver.tell("LIST") == "522 Data connections must be private here: send PBSZ 0 and PROT P first.\r\n"
+    driver.tell("PBSZ 0")
+    assert driver.tell("PROT C") == "534 Data connections must be private here; use PROT P.\r\n"
+    driver.tell("PROT P")
+    assert driver.tell("LIST") == ""
+    assert requests(driver) == ["LIST"]
+
+
 def test_implicit_tls_is_private_from_the_start() -> None:
     driver = Driver(REQUIRED, tls=True).log_in()
     assert driver.setting("protection") is Protection.PRIVATE

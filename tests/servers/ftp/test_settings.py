@@ -58,7 +58,7 @@ def test_a_public_address_is_for_those_who_come_from_outside(
 
 @pytest.mark.parametrize(
     ("tls", "data_tls", "private"),
-    [("required", "required", True), ("required", "optional", False), ("optional", "required", False)],
+    [("required", "required", True), ("required", "optional", False), ("optional", "required", True)],
 )
 def test_the_policy_follows(tls: str, data_tls: str, private: bool) -> None:
     settings = FtpSettings(
@@ -67,5 +67,5 @@ def test_the_policy_follows(tls: str, data_tls: str, private: bool) -> None:
         charset_for=lambda client: "gbk" if client == "192.0.2.1" else None,
     )
     policy = settings.policy_for("192.0.2.1")
-    assert (policy.tls, policy.private_data_required, policy.forced_charset) == (TlsPolicy(tls), private, "gbk")
+    assert (policy.tls, policy.private_data, policy.forced_charset) == (TlsPolicy(tls), private, "gbk")
     assert settings.policy_for("192.0.2.2").forced_charset is None

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import pytest
 from tests.servers.ftp.conftest import Serve
-from tests.servers.running import NAME, PASSWORD, SETTINGS, House, RunningServer, Wire
+from tests.servers.running import NAME, PASSWORD, SETTINGS, House, RunningServer, Wire, trusting
 
 from homeport.core.errors import WouldBlock
 from homeport.core.home import Home
@@ -305,6 +305,26 @@ def test_f8_what_weakens_the_protection_is_refused(serve: Serve) -> None:
         assert wire.ask("PROT S").startswith("536")
         assert wire.ask("CCC").startswith("534")
         wire.log_in()
+
+
+def test_f8_where_tls_is_optional_a_private_session_still_needs_private_data(serve: Serve) -> None:
+    server = serve(replace(SETTINGS, tls="optional", data_tls="required"))
+    with server.visitor() as plain, plain.data() as data:
+        assert plain.ask("NLST").startswith("150")
+        assert data.recv(100) == b""
+        assert plain.reply().startswith("226")
+    with server.greeted() as wire:
+        wire.start_tls()
+        wire.log_in()
+        assert wire.ask("PROT C").startswith("534")
+        assert wire.ask("USER alice").startswith("331")
+        assert wire.ask("PROT C").startswith("534")
+    with server.greeted() as wire:
+        assert wire.ask("AUTH TLS").startswith("234")
+        wire.socket = trusting().wrap_socket(wire.socket, server_hostname="localhost")
+        wire.log_in()
+        with wire.data():
+            assert wire.ask("NLST") == "522 Data connections must be private here: send PBSZ 0 and PROT P first."
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -59,7 +59,7 @@ def _prot(session: Session, level: str) -> Reply:
     if level not in ("C", "P"):
         raise Refusal(504, "No such protection level; use PROT P.")
     wanted = Protection(level)
-    if wanted is Protection.CLEAR and session.policy.private_data_required:
+    if wanted is Protection.CLEAR and session.needs_private_data:
         raise Refusal(534, "Data connections must be private here; use PROT P.")
     session.settings.protection = wanted
     return _ok(200, "Data connections are private." if wanted is Protection.PRIVATE else "Data connections are clear.")

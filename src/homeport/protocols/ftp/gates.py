@@ -88,7 +88,7 @@ class Gate:
             names = names_in(argument)
             if "\n" in names or "\r" in names or "\0" in names:
                 raise Refusal(553, "A name cannot hold a line end or NUL.")
-        if self._data and session.policy.private_data_required and session.settings.protection is _CLEAR:
+        if self._data and session.settings.protection is _CLEAR and session.needs_private_data:
             raise Refusal(522, "Data connections must be private here: send PBSZ 0 and PROT P first.")
 
 

@@ -20,15 +20,15 @@ class TlsPolicy(enum.Enum):
 class Policy:
     """The same for all connections of one listener.
 
-    `private_data` refuses PROT C and every transfer without PROT P; None means: as `tls` is required or not.
-    `tls_offered`, `tls_required` and `private_data_required` follow from the two, once, as every command asks for them.
+    `private_data`: whoever has a private control connection gets no PROT C and no transfer without PROT P.
+    `tls_offered` and `tls_required` follow from `tls`, once, as every command asks for them.
     `deflate_level` is zlib's for MODE Z, until the client asks for another.
     `forced_charset` ("utf-8" or a codec's name) fixes the names' charset for this client's address.
     `hosts` are the names that HOST accepts, folded to lower case; empty accepts any.
     """
 
     tls: TlsPolicy = TlsPolicy.REQUIRED
-    private_data: bool | None = None
+    private_data: bool = True
     active: bool = True
     mode_z: bool = True
     deflate_level: int = 1
@@ -45,10 +45,7 @@ class Policy:
 
     tls_offered: bool = field(init=False)
     tls_required: bool = field(init=False)
-    private_data_required: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        required = self.tls is TlsPolicy.REQUIRED
         object.__setattr__(self, "tls_offered", self.tls is not TlsPolicy.OFF)
-        object.__setattr__(self, "tls_required", required)
-        object.__setattr__(self, "private_data_required", required if self.private_data is None else self.private_data)
+        object.__setattr__(self, "tls_required", self.tls is TlsPolicy.REQUIRED)

@@ -29,6 +29,11 @@ class Session:
         self.names = Names(policy.legacy_charset, policy.forced_charset)
         self.settings = self._new_settings()
 
+    @property
+    def needs_private_data(self) -> bool:
+        """Whether data connections must be private: where this connection is, unless the policy leaves it open."""
+        return self.tls and self.policy.private_data
+
     def move(self, mark: Mark) -> None:
         """Change the phase as the table says."""
         self.phase = next_phase(self.phase, mark)

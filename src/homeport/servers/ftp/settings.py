@@ -42,7 +42,7 @@ class FtpSettings:
     port: int = 2121
     implicit_port: int | None = None  # None: no implicit TLS
     tls: Literal["required", "optional", "off"] = "required"
-    data_tls: Literal["required", "optional"] = "required"  # whether PROT C is refused where TLS is required
+    data_tls: Literal["required", "optional"] = "required"  # whether PROT C is refused where TLS is on
     data_tls_resumption: Literal["off", "prefer", "require"] = "prefer"
     require_close_notify: bool = True
     passive_ports: tuple[int, ...] = ()  # empty: any free one
@@ -66,7 +66,7 @@ class FtpSettings:
         """The engine's policy for a client at this address."""
         return Policy(
             tls=TlsPolicy(self.tls),
-            private_data=self.tls == "required" and self.data_tls == "required",
+            private_data=self.data_tls == "required",
             active=self.allow_active,
             mode_z=self.deflate_level > 0,
             deflate_level=self.deflate_level,
