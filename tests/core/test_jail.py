@@ -491,6 +491,36 @@ def test_a_rename_moves_and_tells_what_it_replaced(jail: Jail, home: Path) -> No
     assert (home / "folder" / "inner").read_bytes() == b"file"
 
 
+@pytest.mark.parametrize("make", [Jail.make_directory, Jail.create_exclusive])
+def test_what_is_made_while_a_rename_is_under_way_is_not_replaced_unseen(
+    jail: Jail, home: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Jail, VirtualPath], int | None]
+) -> None:
+    (home / "empty").mkdir()
+    refusals: list[HomeportError] = []
+    rename = os.rename
+
+    def make_target() -> None:
+        try:
+            made = make(jail, at("target"))
+        except HomeportError as refusal:
+            refusals.append(refusal)
+        else:
+            if made is not None:
+                os.close(made)
+
+    meanwhile = threading.Thread(target=make_target)
+
+    def rename_late(old: str, new: str, **folders: int) -> None:
+        meanwhile.start()
+        meanwhile.join(0.2)  # time enough to slip in between the look and the deed, if it could
+        rename(old, new, src_dir_fd=folders["src_dir_fd"], dst_dir_fd=folders["dst_dir_fd"])
+
+    monkeypatch.setattr(os, "rename", rename_late)
+    assert jail.rename(at("empty"), at("target")) is None
+    meanwhile.join()
+    assert [type(refusal) for refusal in refusals] == [AlreadyExists]
+
+
 def test_a_rename_acts_on_links_themselves_on_both_sides(jail: Jail, home: Path) -> None:
     assert jail.rename(at("climbing"), at("moved")) is None
     replaced = jail.rename(at("moved"), at("to-file"))

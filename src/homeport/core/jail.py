@@ -235,7 +235,8 @@ class Jail:
         """Make one folder, with exactly the permission bits of `mode` whatever the umask."""
         if path.is_root:
             raise AlreadyExists(str(path))
-        with self._lookup.parent(path) as (parent, name), self._lookup.errors(path):
+        # Alone: a folder that appears between a rename's look and its deed would be replaced by it unseen.
+        with self._lookup.parent(path) as (parent, name), self._lookup.changing(), self._lookup.errors(path):
             os.mkdir(name, DIRECTORY_MODE, dir_fd=parent)
             if mode != DIRECTORY_MODE:
                 fd = os.open(name, _FOLDER | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
@@ -248,7 +249,7 @@ class Jail:
         """Make an empty file that was not there; returns a descriptor to read and write, which the caller closes."""
         if path.is_root:
             raise AlreadyExists(str(path))
-        with self._lookup.parent(path) as (parent, name), self._lookup.errors(path):
+        with self._lookup.parent(path) as (parent, name), self._lookup.changing(), self._lookup.errors(path):
             fd = os.open(name, _CREATE, FILE_MODE, dir_fd=parent)
             if mode != FILE_MODE:
                 os.fchmod(fd, mode & 0o777)
