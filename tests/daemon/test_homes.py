@@ -131,6 +131,7 @@ class TestHousekeeping:
 
     def stage(self, house: House, account_id: int, name: str, age_s: float) -> None:
         with house.services.stages.open_or_create(account_id, ROOT.join(name)) as stage:
+            stage.charged()
             os.write(stage.fd, b"12345")
             os.utime(stage.fd, (house.clock.now - age_s,) * 2)
             house.services.ledger.charge(account_id, 5, 1)
