@@ -38,6 +38,7 @@ def test_every_line_of_the_tour_works(tmp_path: Path) -> None:
     assert len(lines) > 15
     (tmp_path / ".venv").mkdir()
     (tmp_path / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
+    (tmp_path / "LICENSE").symlink_to(README.parent / "LICENSE")
     script = "set -e\n" + "".join(f"echo '#' line {number}\n{line}\n" for number, line in enumerate(lines))
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PORT": str(free_port()), "LC_ALL": "C.UTF-8"}
     process = subprocess.Popen(
@@ -73,5 +74,7 @@ def check_what_was_said(said: dict[str, str]) -> None:
     assert refused.endswith("refused\n")
     assert re.search(r"curl: \((25|55|70)\)", refused), "curl itself says that the upload failed"
     assert local.split()[0] in remote.lower()
+    (shell,) = [text for line, text in said.items() if line.startswith("homeport shell")]
+    assert local.split()[0] in shell
     assert "film" in listings[0]
     assert "again" not in listings[1]
