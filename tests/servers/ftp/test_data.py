@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import os
 import socket
@@ -15,18 +16,22 @@ import trustme
 from tests.servers.loops import Run, until
 
 from homeport.servers.deadlines import Deadlines
+from homeport.servers.ftp import data
 from homeport.servers.ftp.data import (
     DataConnection,
     DataLost,
     DataRefused,
     Farewells,
     NotReady,
+    _can_bound,
+    bound_unread,
     connect_out,
 )
 from homeport.servers.readiness import Side, Waits
 from homeport.servers.tls import CertificateFiles, Certificates, ready_for_data
 
 HERE = ipaddress.ip_address("127.0.0.1")
+RECEIVE_BUFFER = socket.SOL_SOCKET, socket.SO_RCVBUF
 
 
 @pytest.fixture
@@ -296,6 +301,68 @@ def test_an_active_connection_reaches_the_client(run: Run) -> None:
             connection.close()
 
     run(main())
+
+
+MOST_UNREAD_BYTES = 4_000_000  # a kill may cost less than 4 MiB
+
+
+def accepting_client(listening: socket.socket, run: Run) -> tuple[socket.socket, socket.socket]:
+    """The server's and the client's end of an active connection."""
+
+    async def main() -> socket.socket:
+        return await connect_out(HERE, HERE, listening.getsockname()[1], Waits(), 5)
+
+    server = run(main())
+    client, _ = listening.accept()
+    return server, client
+
+
+def connecting_client(listening: socket.socket) -> tuple[socket.socket, socket.socket]:
+    """The server's and the client's end of a connection to a listener."""
+    bound_unread(listening)
+    client = socket.create_connection(listening.getsockname())
+    server, _ = listening.accept()
+    server.setblocking(False)
+    return server, client
+
+
+def unread_at_the_most(server: socket.socket, client: socket.socket) -> int:
+    """How much comes in that nobody reads, after a while in which so much was read that the kernel would hold more."""
+    client.setblocking(False)
+    piece, buffer, read = bytes(1024 * 1024), bytearray(1024 * 1024), 0
+    while read < 256 * 1024 * 1024:
+        with contextlib.suppress(BlockingIOError):
+            for _ in range(100):
+                client.send(piece)
+        with contextlib.suppress(BlockingIOError):
+            read += server.recv_into(buffer)
+    with contextlib.suppress(BlockingIOError):
+        for _ in range(1000):
+            client.send(piece)
+    server.setblocking(False)
+    unread = 0
+    with contextlib.suppress(BlockingIOError):
+        # Reading opens the window again; what was there before is what one look finds.
+        unread = server.recv_into(bytearray(64 * 1024 * 1024), 0, socket.MSG_PEEK)
+    return unread
+
+
+@pytest.mark.parametrize("is_active", [False, True], ids=["passive", "active"])
+def test_little_lies_unread_to_be_lost_when_the_server_is_killed(run: Run, is_active: bool) -> None:
+    if not _can_bound():
+        pytest.skip("net.core.rmem_max is low here")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server, client = accepting_client(listening, run) if is_active else connecting_client(listening)
+        with server, client:
+            assert unread_at_the_most(server, client) < MOST_UNREAD_BYTES
+
+
+def test_a_kernel_that_allows_too_little_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as untouched, socket.socket() as bounded:
+        monkeypatch.setattr(data, "_UNREAD_BYTES", 1 << 30)
+        monkeypatch.setattr(data, "_can_bound", _can_bound.__wrapped__)
+        bound_unread(bounded)
+        assert bounded.getsockopt(*RECEIVE_BUFFER) == untouched.getsockopt(*RECEIVE_BUFFER)
 
 
 def test_a_closed_port_is_a_refusal_at_once(run: Run) -> None:

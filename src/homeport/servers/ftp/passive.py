@@ -20,7 +20,7 @@ from collections.abc import Hashable
 
 from homeport.servers.deadlines import Deadlines
 from homeport.servers.ftp.addresses import Ip, family_of, peer_ip
-from homeport.servers.ftp.data import DataRefused
+from homeport.servers.ftp.data import DataRefused, bound_unread
 from homeport.servers.ftp.giving_way import who_gives_way
 from homeport.servers.readiness import Side, Waits, Woken
 
@@ -280,6 +280,7 @@ def _listen(local: Ip, port: int) -> socket.socket:
     try:
         # For ports that a former connection left in TIME_WAIT; two listeners on one port are refused all the same.
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound_unread(listening)
         listening.setblocking(False)
         listening.bind((str(local), port))
         listening.listen(_BACKLOG)
