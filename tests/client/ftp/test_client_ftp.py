@@ -28,6 +28,7 @@ from tests.client.ftp.scripted_server import (
 from homeport.client import errors
 from homeport.client.dial import dialler, open_remote
 from homeport.client.errors import ClientError, ConnectionFailed, ProtocolViolation, ServerRefused, Stalled
+from homeport.client.ftp import data
 from homeport.client.ftp.remote import FtpRemote
 from homeport.client.options import ConnectionOptions, Credentials
 from homeport.client.remote import Digest, Kind, RemoteEntry
@@ -549,6 +550,14 @@ def test_an_interrupted_download(serve: Serve) -> None:
     with pytest.raises(ConnectionFailed):
         reader.read_into(memoryview(bytearray(10)))
     reader.abort()
+
+
+def test_data_connections_hold_little(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[socket.socket] = []
+    monkeypatch.setattr(data, "hold_little", held.append)
+    remote, _ = serve(script=Script(files={"/a": b"x" * 100}))
+    assert fetch(remote)[0] == b"x" * 100
+    assert len(held) == 1
 
 
 # --- hostile: listings ---
