@@ -364,7 +364,8 @@ def test_a_scan_hears_refusals_of_the_root() -> None:
 
 NAMES = st.sampled_from(["a", "A", "b", "中", "e\u0301", "\u00e9"])
 PATHS = st.lists(NAMES, min_size=1, max_size=3).map("/".join)
-CONTENT = st.one_of(st.none(), st.binary(max_size=3))
+# Of one size, one content: by size and time, two files made in the same moment are rightly taken for equal.
+CONTENT = st.one_of(st.none(), st.integers(0, 3).map(bytes))
 
 
 def possible(shape: Shape) -> Shape:
