@@ -17,6 +17,7 @@ import pytest
 from tests.servers.ftp.conftest import Serve
 from tests.servers.running import SETTINGS, House, RunningServer, Wire
 
+from homeport.core.errors import WouldBlock
 from homeport.core.home import Home
 
 BIG = 3_000_000
@@ -195,6 +196,40 @@ def test_d4_a_transfer_that_is_long_prepared_keeps_its_listener(
         assert wire.reply().startswith("150")
         assert wire.reply().startswith("226")
     assert (house.home() / "large").read_bytes() == b"before and after"
+
+
+def test_d4_a_client_that_leaves_while_its_transfer_is_prepared_is_no_mistake(
+    serve: Serve, house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    tried, entered, release = threading.Event(), threading.Event(), threading.Event()
+    begin = Home.begin_upload
+
+    def slowly(home: Home, *arguments: Any, **named: Any) -> Any:
+        if not tried.is_set():
+            tried.set()
+            raise WouldBlock  # not on the loop
+        entered.set()
+        assert release.wait(10)
+        return begin(home, *arguments, **named)
+
+    server = serve()
+    with monkeypatch.context() as patch:
+        patch.setattr(Home, "begin_upload", slowly)
+        with server.visitor() as wire, wire.data():
+            wire.send("STOR file")
+            assert entered.wait(10)
+        time.sleep(0.05)  # the server hears of it
+        release.set()
+    with server.visitor() as wire:
+        for _ in range(1000):
+            with wire.data() as data:
+                answer = wire.ask("STOR file")
+            if answer.startswith("150"):
+                break
+            time.sleep(0.005)  # while the first one is ended
+        assert data.fileno() < 0
+        assert wire.reply().startswith("226")
+    assert not caplog.records
 
 
 def test_d5_one_listener_a_session_and_the_range_is_not_exhausted(serve: Serve) -> None:

@@ -96,7 +96,8 @@ class Transfer:
         """Say 150 and get the data connection, with TLS where PROT P says so. Raises DataRefused, Stopped."""
         session = self._session
         endpoint = session.take_endpoint()
-        assert endpoint is not None, "handlers ask require_endpoint first"
+        if endpoint is None:  # handlers ask require_endpoint first, but the session can end while a file is opened
+            raise Stopped("The control connection was lost.")
         try:
             self.check()
             session.reply(150, announcement)
