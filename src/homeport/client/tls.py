@@ -10,6 +10,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from homeport.client.errors import ConnectionFailed, IdentityChanged, ProtocolViolation
 from homeport.client.fingerprint import expiry_of, fingerprint_of
@@ -20,9 +21,21 @@ class NotVouchedFor(Exception):
     """No authority vouches for the certificate: connect again with `by_key` set, and judge the key."""
 
 
+class _ClosesItself(ssl.SSLSocket):
+    """Python takes a descriptor over before it finds that the peer has reset the connection, and leaves it open then."""
+
+    def getpeername(self) -> Any:
+        try:
+            return super().getpeername()
+        except OSError:
+            self.close()
+            raise
+
+
 def context(*, by_key: bool) -> ssl.SSLContext:
     """A client context. With `by_key` the authorities are not asked, because the key itself will be compared."""
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    made.sslsocket_class = _ClosesItself
     made.minimum_version = ssl.TLSVersion.TLSv1_2
     made.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     if by_key:
@@ -68,7 +81,6 @@ def shake_hands(
     """
     secured: ssl.SSLSocket | None = None
     try:
-        plain.getpeername()  # on a connection that was reset already, wrap_socket fails and leaves the descriptor open
         # A missing close_notify must raise: without it a cut download would look whole.
         secured = using.wrap_socket(
             plain,
