@@ -72,14 +72,17 @@ def test_little_looks_sent_that_the_server_cannot_take(connected: Ends) -> None:
         assert 0 < taken - unread < 512 * 1024
 
 
-@pytest.mark.parametrize(("platform", "bytes_"), [("linux", 1 << 30), ("darwin", 1 << 20)], ids=["low", "other"])
-def test_a_system_that_sets_no_good_bound_is_left_alone(
-    monkeypatch: pytest.MonkeyPatch, platform: str, bytes_: int
+@pytest.mark.parametrize(
+    ("place", "name", "value"),
+    [(sys, "platform", "darwin"), (data, "_UNREAD_BYTES", 1 << 30), (data, "_LONG_ROUND_TRIP_US", 0)],
+    ids=["knows no bound", "allows too little", "long line"],
+)
+def test_a_system_whose_own_bound_is_better_is_left_alone(
+    connected: Ends, monkeypatch: pytest.MonkeyPatch, place: object, name: str, value: object
 ) -> None:
-    monkeypatch.setattr(sys, "platform", platform)
-    monkeypatch.setattr(data, "_UNREAD_BYTES", bytes_)
+    monkeypatch.setattr(place, name, value)
     monkeypatch.setattr(data, "_can_bound_unread", _can_bound_unread.__wrapped__)
-    with socket.socket() as untouched, socket.socket() as bounded:
-        hold_little(bounded)
-        how = socket.SOL_SOCKET, socket.SO_RCVBUF
-        assert bounded.getsockopt(*how) == untouched.getsockopt(*how)
+    how = socket.SOL_SOCKET, socket.SO_RCVBUF
+    before = connected[1].getsockopt(*how)
+    hold_little(connected[1])
+    assert connected[1].getsockopt(*how) == before

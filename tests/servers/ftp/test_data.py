@@ -319,10 +319,10 @@ def accepting_client(listening: socket.socket, run: Run) -> tuple[socket.socket,
 
 def connecting_client(listening: socket.socket) -> tuple[socket.socket, socket.socket]:
     """The server's and the client's end of a connection to a listener."""
-    bound_unread(listening)
     client = socket.create_connection(listening.getsockname())
     server, _ = listening.accept()
     server.setblocking(False)
+    bound_unread(server)
     return server, client
 
 
@@ -357,12 +357,18 @@ def test_little_lies_unread_to_be_lost_when_the_server_is_killed(run: Run, is_ac
             assert unread_at_the_most(server, client) < MOST_UNREAD_BYTES
 
 
-def test_a_kernel_that_allows_too_little_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.socket() as untouched, socket.socket() as bounded:
-        monkeypatch.setattr(data, "_UNREAD_BYTES", 1 << 30)
-        monkeypatch.setattr(data, "_can_bound", _can_bound.__wrapped__)
-        bound_unread(bounded)
-        assert bounded.getsockopt(*RECEIVE_BUFFER) == untouched.getsockopt(*RECEIVE_BUFFER)
+@pytest.mark.parametrize(
+    ("name", "value"), [("_UNREAD_BYTES", 1 << 30), ("_LONG_ROUND_TRIP_US", 0)], ids=["allows too little", "long line"]
+)
+def test_a_kernel_whose_own_bound_is_better_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: int
+) -> None:
+    monkeypatch.setattr(data, name, value)
+    monkeypatch.setattr(data, "_can_bound", _can_bound.__wrapped__)
+    with socket.create_server(("127.0.0.1", 0)) as listening, socket.create_connection(listening.getsockname()) as own:
+        before = own.getsockopt(*RECEIVE_BUFFER)
+        bound_unread(own)
+        assert own.getsockopt(*RECEIVE_BUFFER) == before
 
 
 def test_a_closed_port_is_a_refusal_at_once(run: Run) -> None:

@@ -34,7 +34,9 @@ _UNASKED_BYTES = 16 * 1024
 _LOOK_UP_EVERY_S = 1.0
 _VERDICT_WITHIN_S = 3.0
 _UNSENT_BYTES = 256 * 1024
-_UNREAD_BYTES = 3584 * 1024  # the kernel's overhead included; enough for 40 MB/s over a round trip of 50 ms
+_UNREAD_BYTES = 3584 * 1024  # the kernel's overhead included; enough for 200 MB/s over a round trip of 10 ms
+_LONG_ROUND_TRIP_US = 10_000  # from here on a line needs more to be kept busy
+_ROUND_TRIP_AT = 68  # tcpi_rtt in struct tcp_info of linux/tcp.h
 
 
 class Data:
@@ -179,15 +181,20 @@ def open_data(control: Control, passive: Passive, verb: str, argument: str, *, o
 def hold_little(connected: socket.socket) -> None:
     """What the kernel holds is lost when a process is killed, and is transferred again: let it hold little.
 
-    What it takes before it can send it would only look sent. What has come in and was not read is bounded where the
-    system allows a bound that still keeps a long line busy.
+    What it takes before it can send it would only look sent. What has come in and was not read is bounded on a short
+    line, where the system allows a bound that keeps it busy.
     """
     if hasattr(socket, "TCP_NOTSENT_LOWAT"):
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)
-    if _can_bound_unread():
+    if _can_bound_unread() and _round_trip_us(connected) < _LONG_ROUND_TRIP_US:
         connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _UNREAD_BYTES // 2)  # Linux doubles it
         # The window does not follow a bound that is set; without this it stays at its small beginning.
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_WINDOW_CLAMP, _UNREAD_BYTES)
+
+
+def _round_trip_us(connected: socket.socket) -> int:
+    told = connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _ROUND_TRIP_AT + 4)
+    return int(struct.unpack_from("=I", told, _ROUND_TRIP_AT)[0])
 
 
 @functools.cache

@@ -244,6 +244,7 @@ class PassiveListener:
             if peer_ip(address) == self._peer:
                 connection = socket.socket(_FAMILIES[self._peer.version], _STREAM, 0, fd)
                 connection.setblocking(False)
+                bound_unread(connection)
                 return connection
             os.close(fd)
         return None  # the loop asks again when others have had their turn
@@ -280,7 +281,6 @@ def _listen(local: Ip, port: int) -> socket.socket:
     try:
         # For ports that a former connection left in TIME_WAIT; two listeners on one port are refused all the same.
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound_unread(listening)
         listening.setblocking(False)
         listening.bind((str(local), port))
         listening.listen(_BACKLOG)
