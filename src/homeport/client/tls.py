@@ -22,7 +22,7 @@ class NotVouchedFor(Exception):
 
 
 class _ClosesItself(ssl.SSLSocket):
-    """Python takes a descriptor over before it finds that the peer has reset the connection, and leaves it open then."""
+    """Python takes a descriptor over before it finds the connection reset by the peer, and then leaves it open."""
 
     def getpeername(self) -> Any:
         try:
