@@ -13,6 +13,12 @@ row_id = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 def upgrade() -> None:
     """Make the first tables."""
+    _accounts()
+    _ledger()
+    _logins()
+
+
+def _accounts() -> None:
     op.create_table(
         "accounts",
         sa.Column("id", row_id, nullable=False),
@@ -38,6 +44,9 @@ def upgrade() -> None:
         sa.UniqueConstraint("name_key", name="uq_accounts_name_key"),
         sqlite_autoincrement=True,
     )
+
+
+def _ledger() -> None:
     op.create_table(
         "usage",
         sa.Column("account_id", row_id, nullable=False),
@@ -76,6 +85,9 @@ def upgrade() -> None:
         sa.Column("sha256", sa.String(64), nullable=False),
         sa.PrimaryKeyConstraint("device", "inode", name="pk_digests"),
     )
+
+
+def _logins() -> None:
     op.create_table(
         "login_failures",
         sa.Column("kind", sa.String(16), nullable=False),
