@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from homeport.client.ftp import data
-from homeport.client.ftp.data import _can_bound_unread, hold_little
+from homeport.client.ftp.data import _is_granted, hold_little
 
 Ends = tuple[socket.socket, socket.socket]
 
@@ -49,7 +49,7 @@ def flooded(listening: socket.socket, client: socket.socket) -> int:
 
 
 def test_little_lies_unread_to_be_lost_when_the_client_is_killed(connected: Ends) -> None:
-    if not _can_bound_unread():
+    if sys.platform != "linux" or not _is_granted(socket.SO_RCVBUF, data._UNREAD_BYTES):
         pytest.skip("the system sets no bound, or a low one")
     listening, client = connected
     hold_little(client)
@@ -81,8 +81,16 @@ def test_a_system_whose_own_bound_is_better_is_left_alone(
     connected: Ends, monkeypatch: pytest.MonkeyPatch, place: object, name: str, value: object
 ) -> None:
     monkeypatch.setattr(place, name, value)
-    monkeypatch.setattr(data, "_can_bound_unread", _can_bound_unread.__wrapped__)
     how = socket.SOL_SOCKET, socket.SO_RCVBUF
     before = connected[1].getsockopt(*how)
     hold_little(connected[1])
     assert connected[1].getsockopt(*how) == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems are left alone")
+def test_a_long_line_gets_a_queue_that_keeps_it_busy(connected: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not _is_granted(socket.SO_SNDBUF, data._IN_FLIGHT_BYTES):
+        pytest.skip("net.core.wmem_max is low")
+    monkeypatch.setattr(data, "_LONG_ROUND_TRIP_US", 0)
+    hold_little(connected[1])
+    assert connected[1].getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) >= data._IN_FLIGHT_BYTES
