@@ -11,7 +11,6 @@ import importlib
 import os
 import stat
 import subprocess
-import tempfile
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Protocol, TextIO, cast
 
 from homeport.client.errors import LocalFailed, UsageError
+from homeport.client.private_file import replace_private
 from homeport.client.toml_text import toml_string
 from homeport.client.url import RemoteUrl
 
@@ -160,16 +160,4 @@ class SecretStore:
             tables = [f"[{toml_string(name)}]\npassword = {toml_string(kept[name])}\n" for name in sorted(kept)]
         except UnicodeEncodeError:
             raise UsageError("a password that is no UTF-8 text cannot be kept; give it with --password-stdin") from None
-        try:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor, temporary = tempfile.mkstemp(dir=self.path.parent, prefix=".secrets-")  # mode 0600
-            try:
-                with open(descriptor, "w", encoding="utf-8") as file:
-                    file.write("\n".join([_HEAD, *tables]))
-                os.replace(temporary, self.path)
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    os.unlink(temporary)
-                raise
-        except OSError as failure:
-            raise LocalFailed(f"{self.path} cannot be written: {failure.strerror}") from failure
+        replace_private(self.path, "\n".join([_HEAD, *tables]))

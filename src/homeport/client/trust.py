@@ -6,15 +6,13 @@ person or by a fingerprint given beforehand, never by the program.
 
 from __future__ import annotations
 
-import contextlib
-import os
-import tempfile
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from homeport.client.errors import IdentityChanged, IdentityUnknown, LocalFailed
+from homeport.client.private_file import replace_private
 from homeport.client.toml_text import toml_string
 
 _HEAD = "# Keys of the servers that this account trusts. Written by homeport; `homeport trust URL` adds and renews.\n"
@@ -70,19 +68,7 @@ class KnownHosts:
 
     def _write(self, known: dict[str, str]) -> None:
         tables = [f"[{toml_string(server)}]\nfingerprint = {toml_string(known[server])}\n" for server in sorted(known)]
-        try:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor, temporary = tempfile.mkstemp(dir=self.path.parent, prefix=".known_hosts-")
-            try:
-                with open(descriptor, "w", encoding="utf-8") as file:
-                    file.write("\n".join([_HEAD, *tables]))
-                os.replace(temporary, self.path)
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    os.unlink(temporary)
-                raise
-        except OSError as failure:
-            raise LocalFailed(f"{self.path} cannot be written: {failure.strerror}") from failure
+        replace_private(self.path, "\n".join([_HEAD, *tables]))
 
 
 @dataclass(frozen=True, slots=True)
