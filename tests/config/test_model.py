@@ -3,7 +3,9 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from homeport.config.model import FtpSettings, Section, Settings, key_paths
+from homeport.config.ftp import FtpSettings
+from homeport.config.model import Settings, key_paths
+from homeport.config.values import Section
 
 
 def test_every_key_has_a_default_and_a_meaning() -> None:

@@ -98,9 +98,7 @@ def test_no_worker_survives_a_killed_master(start: Start) -> None:
     running.process.kill()
     running.process.wait()
     eventually(lambda: not any(map(alive, pids)), "both workers gone")
-    again = start(
-        f"ftp.port={2000 + os.getpid() % 1000 + 40000}"
-    )  # lock and control socket of the dead are no obstacle
+    again = start(f"ftp.port={20000 + os.getpid() % 10000}")  # lock and control socket of the dead are no obstacle
     assert again.status()["workers"] == 1
 
 

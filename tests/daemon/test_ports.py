@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from homeport.config.listening import Listening
 from homeport.daemon import ports
 from homeport.daemon.errors import StartFailed
-from homeport.daemon.ports import ReservedPorts, Wish
+from homeport.daemon.ports import ReservedPorts
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def listening(host: str, port: int, *, shared: bool) -> socket.socket:
 
 
 def test_any_free_port_is_the_same_on_all_addresses(reserved: ReservedPorts) -> None:
-    found = reserved.reserve([Wish("ftp.port", 0, ("127.0.0.1", "127.0.0.2", "unix:x"))])
+    found = reserved.reserve([Listening("ftp.port", 0, ("127.0.0.1", "127.0.0.2", "unix:x"))])
     port = found["ftp.port"]
     assert port > 0
     for host in ("127.0.0.1", "127.0.0.2"):
@@ -50,17 +51,17 @@ def test_any_free_port_is_the_same_on_all_addresses(reserved: ReservedPorts) -> 
 
 
 def test_two_wishes_get_two_ports(reserved: ReservedPorts) -> None:
-    found = reserved.reserve([Wish("a", 0, ("127.0.0.1",)), Wish("b", 0, ("127.0.0.1",))])
+    found = reserved.reserve([Listening("a", 0, ("127.0.0.1",)), Listening("b", 0, ("127.0.0.1",))])
     assert len(set(found.values())) == 2
 
 
 def test_a_fixed_port(reserved: ReservedPorts) -> None:
     port = free_port()
-    assert reserved.reserve([Wish("ftp.port", port, ("127.0.0.1",))]) == {"ftp.port": port}
+    assert reserved.reserve([Listening("ftp.port", port, ("127.0.0.1",))]) == {"ftp.port": port}
 
 
 def test_without_addresses_nothing_is_bound(reserved: ReservedPorts) -> None:
-    assert reserved.reserve([Wish("ftp.port", 0, ("unix:run/ftp",))]) == {"ftp.port": 0}
+    assert reserved.reserve([Listening("ftp.port", 0, ("unix:run/ftp",))]) == {"ftp.port": 0}
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -70,7 +71,7 @@ def test_a_port_that_somebody_serves_is_taken_even_if_shared(reserved: ReservedP
         naps: list[float] = []
         clock = iter([0.0, 0.5, 1.0, 2.5])
         with pytest.raises(StartFailed) as caught:
-            reserved.reserve([Wish("ftp.port", port, ("127.0.0.1",))], now=lambda: next(clock), sleep=naps.append)
+            reserved.reserve([Listening("ftp.port", port, ("127.0.0.1",))], now=lambda: next(clock), sleep=naps.append)
     assert len(naps) == 2
     assert caught.value.reason == (
         f"port {port} is taken, and ftp.port names it; stop what uses it, or --set ftp.port=0 for any free one"
@@ -80,24 +81,32 @@ def test_a_port_that_somebody_serves_is_taken_even_if_shared(reserved: ReservedP
 def test_what_a_killed_server_still_holds_is_waited_for(reserved: ReservedPorts) -> None:
     taken = listening("127.0.0.1", 0, shared=True)
     port = taken.getsockname()[1]
-    found = reserved.reserve([Wish("ftp.port", port, ("127.0.0.1",))], sleep=lambda _: taken.close())
+    found = reserved.reserve([Listening("ftp.port", port, ("127.0.0.1",))], sleep=lambda _: taken.close())
     assert found == {"ftp.port": port}
 
 
 def test_an_address_that_is_not_ours(reserved: ReservedPorts) -> None:
     with pytest.raises(StartFailed, match=r"ftp.port cannot listen on 192.0.2.1 port 0: Cannot assign"):
-        reserved.reserve([Wish("ftp.port", 0, ("192.0.2.1",))])
+        reserved.reserve([Listening("ftp.port", 0, ("192.0.2.1",))])
 
 
 def test_a_machine_without_ipv6(reserved: ReservedPorts, monkeypatch: pytest.MonkeyPatch) -> None:
     real = ports._socket
 
-    def only_ipv4(host: str, port: int, *, share: bool) -> socket.socket:
+    def only_ipv4(wish: Listening, host: str, port: int, *, share: bool) -> socket.socket:
         if ":" in host:
             raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
-        return real(host, port, share=share)
+        return real(wish, host, port, share=share)
 
     monkeypatch.setattr(ports, "_socket", only_ipv4)
-    assert reserved.reserve([Wish("ftp.port", 0, ("0.0.0.0", "::"))])["ftp.port"] > 0
+    assert reserved.reserve([Listening("ftp.port", 0, ("0.0.0.0", "::"))])["ftp.port"] > 0
     with pytest.raises(StartFailed, match="cannot listen on ::1"):
-        reserved.reserve([Wish("b", 0, ("::1",))])
+        reserved.reserve([Listening("b", 0, ("::1",))])
+
+
+def test_a_udp_port_is_found_but_not_kept(reserved: ReservedPorts) -> None:
+    found = reserved.reserve([Listening("time.port", 0, ("127.0.0.1",), "udp")])
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as worker:
+        worker.bind(("127.0.0.1", found["time.port"]))
+        with pytest.raises(StartFailed, match=r"is taken, and time\.port names it"):
+            reserved.reserve([Listening("time.port", found["time.port"], ("127.0.0.1",), "udp")], patience_s=0)

@@ -37,7 +37,7 @@ from homeport.core.sessions import SessionLimits, Sessions
 from homeport.core.stages import StageFolder
 from homeport.core.state import Database, open_database
 from homeport.protocols.ftp.address import parse_epsv
-from homeport.servers.ftp.front import FtpCore
+from homeport.servers.core_access import CoreAccess
 from homeport.servers.ftp.server import FtpServer
 from homeport.servers.ftp.settings import FtpSettings, FtpTimes
 from homeport.servers.offload import Offload
@@ -316,10 +316,10 @@ def serving(
     assert len(sessions) == 0
 
 
-def _core(house: Any, sessions: Sessions) -> FtpCore:
+def _core(house: Any, sessions: Sessions) -> CoreAccess:
     guard = LoginGuard(house.database, getattr(house, "guard", LENIENT))
     verifier = PasswordVerifier(2, cost=CHEAP)
-    return FtpCore(
+    return CoreAccess(
         login=Login(house.accounts, verifier, guard),
         sessions=sessions,
         open_home=lambda account, record: Home(account, house.services, record),

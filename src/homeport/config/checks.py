@@ -8,7 +8,9 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from homeport.config.model import FtpSettings, LoginSettings, Settings, StorageSettings
+from homeport.config.ftp import FtpSettings
+from homeport.config.listening import listening
+from homeport.config.model import LoginSettings, Settings, StorageSettings
 from homeport.config.problems import Problem
 
 _DATABASES = ("postgresql://", "postgresql+psycopg://", "sqlite:///")
@@ -17,34 +19,32 @@ _DATABASES = ("postgresql://", "postgresql+psycopg://", "sqlite:///")
 def check(settings: Settings, directory: Path) -> list[Problem]:
     """Everything in `settings` that cannot work for the instance in `directory`."""
     problems: list[Problem] = []
-    problems += _check_ports(settings.ftp)
+    problems += _check_ports(settings)
     problems += _check_ftp(settings.ftp)
     problems += _check_database(settings.database.url)
     problems += _check_storage(settings.storage, directory)
     problems += _check_login(settings.login)
     if settings.ftp.enabled and settings.ftp.tls != "off":
         problems += check_certificate(directory / settings.tls.certificate, directory / settings.tls.key)
-    if not settings.ftp.enabled:
+    if not listening(settings):
         problems.append(Problem("ftp.enabled", "no service is left to run", "enable one"))
     return problems
 
 
-def _check_ports(ftp: FtpSettings) -> Iterator[Problem]:
-    fixed = {"ftp.port": ftp.port}
-    if ftp.implicit_port is not None:
-        fixed["ftp.implicit_port"] = ftp.implicit_port
-    passive = set(ftp.passive_port_numbers())
-    owners: dict[int, str] = {}
-    for key, port in fixed.items():
-        if port and port in owners:
-            yield Problem(key, f"port {port} is taken by {owners[port]}", "give each service its own port")
-        if port and port in passive:
+def _check_ports(settings: Settings) -> Iterator[Problem]:
+    passive = set(settings.ftp.passive_port_numbers()) if settings.ftp.enabled else set()
+    owners: dict[tuple[str, int], str] = {}
+    for service in listening(settings):
+        key, port, where = service.key, service.port, (service.transport, service.port)
+        if port and where in owners:
+            yield Problem(key, f"port {port} is taken by {owners[where]}", "give each service its own port")
+        if port in passive and service.transport == "tcp":
             yield Problem(
                 "ftp.passive_ports",
-                f"the range {ftp.passive_ports} contains {port}, which is {key}",
+                f"the range {settings.ftp.passive_ports} contains {port}, which is {key}",
                 f"leave a hole, as in {port - 10}-{port - 1},{port + 1}-{port + 10}",
             )
-        owners.setdefault(port, key)
+        owners.setdefault(where, key)
 
 
 def _check_ftp(ftp: FtpSettings) -> Iterator[Problem]:

@@ -12,8 +12,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from homeport.config.checks import check
-from homeport.config.model import Section, Settings, key_paths
+from homeport.config.model import Settings, key_paths
 from homeport.config.problems import ConfigError, Problem
+from homeport.config.values import Section
 
 FILE_NAME = "homeport.toml"
 _MAX_FILE_BYTES = 1 << 20

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 
-from homeport.config.model import Section, Settings
+from homeport.config.model import Settings
 from homeport.config.reloading import NEEDS_RESTART
+from homeport.config.values import Section
 
 _HEAD = """\
 # Settings

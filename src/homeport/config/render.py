@@ -9,7 +9,8 @@ import re
 from collections.abc import Collection
 from typing import Any
 
-from homeport.config.model import Section, Settings
+from homeport.config.model import Settings
+from homeport.config.values import Section
 
 _PASSWORD = re.compile(r"(?<=://)([^:/@]*):[^@]*@")
 

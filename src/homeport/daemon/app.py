@@ -17,10 +17,11 @@ from homeport.daemon.assignment import Assignment
 from homeport.daemon.errors import ControlRefused
 from homeport.daemon.housekeeping import Housekeeping
 from homeport.daemon.open_homes import OpenHomes
-from homeport.daemon.server_list import Place, build_ftp, settings_for
+from homeport.daemon.server_list import build_services
+from homeport.daemon.service import Place
 from homeport.daemon.services import Services, session_limits
 from homeport.daemon.wire import Message
-from homeport.servers.ftp.front import FtpCore
+from homeport.servers.core_access import CoreAccess
 from homeport.servers.haste import Haste
 from homeport.servers.lifecycle import Server
 from homeport.servers.offload import Offload
@@ -49,7 +50,7 @@ class ServerApp:
         self._logins = Offload(settings.limits.password_checks, name="logins")
         self._housekeeping = Housekeeping(self._services, self._homes, tidies_stages=assignment.slot == 0)
         self._recovering: asyncio.Task[None] | None = None
-        core = FtpCore(
+        core = CoreAccess(
             login=self._services.login,
             sessions=self._services.sessions,
             open_home=self._homes.open,
@@ -58,7 +59,7 @@ class ServerApp:
             logins=self._logins,
             audit=self._services.audit.write,
         )
-        self._ftp = build_ftp(settings, core, self._place)
+        self._running = build_services(settings, core, self._place)
         self._verbs: dict[str, Callable[[Message], Awaitable[Message]]] = {
             "status": self._status,
             "who": self._who,
@@ -70,7 +71,7 @@ class ServerApp:
     @property
     def servers(self) -> Sequence[Server]:
         """All of them, in the order in which they are bound."""
-        return self._ftp
+        return [service.server for service in self._running]
 
     async def start(self) -> None:
         """Repair what dead processes left. Large homes are counted while clients come in already: an account that is
@@ -119,8 +120,8 @@ class ServerApp:
     async def _reload(self, arguments: Message) -> Message:
         settings = Settings.model_validate(arguments["settings"])
         try:
-            for server in self._ftp:
-                server.reload(settings_for(settings, self._place))
+            for service in self._running:
+                service.reload(settings)
         except (OSError, ssl.SSLError) as error:
             raise ControlRefused("config", f"the certificate cannot be used: {error}") from error
         self._services.sessions.set_limits(session_limits(settings.limits))

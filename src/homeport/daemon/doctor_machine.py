@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from homeport.config.listening import listening
 from homeport.config.units import human_size
 from homeport.daemon.finding import Check, Patient, Result, fail, warn, well
 
@@ -28,11 +29,12 @@ def _ports(who: Patient) -> Iterator[Result]:
     if who.status is not None:
         yield from _reachable(who.status["services"])
         return
-    ftp = who.settings.ftp
-    wanted = {"ftp.port": ftp.port, "ftp.implicit_port": ftp.implicit_port or 0}
-    taken = [(key, port) for key, port in wanted.items() if port and not _is_free(port)]
-    for key, port in taken:
-        yield fail(f"port {port} ({key}) is taken", f"stop what uses it, or choose another {key}")
+    taken = [
+        service for service in listening(who.settings) if service.port and not _is_free(service.port, service.transport)
+    ]
+    for service in taken:
+        key = service.key
+        yield fail(f"port {service.port} ({key}) is taken", f"stop what uses it, or choose another {key}")
     if not taken:
         yield well("all ports are free")
 
@@ -40,7 +42,7 @@ def _ports(who: Patient) -> Iterator[Result]:
 def _reachable(services: dict[str, dict[str, object]]) -> Iterator[Result]:
     for name, service in services.items():
         host, port = service["host"], service["port"]
-        if not isinstance(host, str) or not isinstance(port, int):
+        if service["transport"] != "tcp" or not isinstance(host, str) or not isinstance(port, int):
             continue
         target = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
         try:
@@ -53,8 +55,9 @@ def _reachable(services: dict[str, dict[str, object]]) -> Iterator[Result]:
             yield well(f"{name} answers on {target} port {port}")
 
 
-def _is_free(port: int) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+def _is_free(port: int, transport: str = "tcp") -> bool:
+    kind = socket.SOCK_STREAM if transport == "tcp" else socket.SOCK_DGRAM
+    with socket.socket(socket.AF_INET, kind) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("0.0.0.0", port))  # noqa: S104 - bound for a moment, never listening

@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 import homeport
+from homeport.config.listening import listening, with_ports
 from homeport.config.load import load
 from homeport.config.model import Settings
 from homeport.config.problems import ConfigError
@@ -28,7 +29,7 @@ from homeport.daemon.errors import ControlRefused, StartFailed
 from homeport.daemon.instance import Instance
 from homeport.daemon.link import LinkClosed
 from homeport.daemon.notify import notify, notify_reloading
-from homeport.daemon.ports import ReservedPorts, Wish
+from homeport.daemon.ports import ReservedPorts
 from homeport.daemon.wire import Message
 from homeport.daemon.worker_process import WorkerProcess
 
@@ -91,7 +92,7 @@ class Master:
     async def run(self) -> None:
         """Serve until somebody says stop. Raises StartFailed."""
         control = ControlServer(self._instance.control_socket, self._control)
-        self._reserved.reserve(port_wishes(self._settings))
+        self._reserved.reserve(listening(self._settings))
         try:
             await control.start()
             self._listen_to_signals()
@@ -351,18 +352,3 @@ async def _event_or_timeout(event: asyncio.Event, timeout_s: float) -> None:
         await asyncio.wait_for(event.wait(), timeout_s)
     except TimeoutError:
         return
-
-
-def port_wishes(settings: Settings) -> list[Wish]:
-    """The ports that the enabled services ask for."""
-    ftp = settings.ftp
-    wishes = [Wish("ftp.port", ftp.port, ftp.listen)] if ftp.enabled else []
-    if ftp.enabled and ftp.implicit_port is not None:
-        wishes.append(Wish("ftp.implicit_port", ftp.implicit_port, ftp.listen))
-    return wishes
-
-
-def with_ports(settings: Settings, ports: dict[str, int]) -> Settings:
-    """`settings` with the real port in the place of every 0."""
-    update = {key.partition(".")[2]: port for key, port in ports.items() if key.startswith("ftp.")}
-    return settings.model_copy(update={"ftp": settings.ftp.model_copy(update=update)})

@@ -1,5 +1,6 @@
 """Ports that all workers share. One rule: the master learns which port it is and that nobody else has it, and keeps
-it while it lives; it never listens, so no connection ever waits on a socket that nobody serves.
+it while it lives; it never listens, so no connection ever waits on a socket that nobody serves. A UDP port cannot be
+kept so, for whoever is bound to it gets datagrams: there the master only learns the number.
 """
 
 from __future__ import annotations
@@ -10,27 +11,14 @@ import socket
 import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass
 
+from homeport.config.listening import Listening
 from homeport.daemon.errors import StartFailed
 
 _TRIES = 50  # for one free port on all addresses at once
 _POLL_S = 0.05
 _ABSENT = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})  # a machine without IPv6
 _WILDCARDS = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """A service's `key` in the settings, its port (0: any free one) and the addresses it listens on."""
-
-    key: str
-    port: int
-    listen: tuple[str, ...]
-
-    @property
-    def hosts(self) -> tuple[str, ...]:
-        return tuple(address for address in self.listen if not address.startswith("unix:"))
 
 
 class ReservedPorts:
@@ -42,7 +30,7 @@ class ReservedPorts:
 
     def reserve(
         self,
-        wishes: Iterable[Wish],
+        wishes: Iterable[Listening],
         *,
         patience_s: float = 2.0,
         now: Callable[[], float] = time.monotonic,
@@ -64,7 +52,7 @@ class ReservedPorts:
         """Let go of every port."""
         self._held.close()
 
-    def _reserve(self, wish: Wish) -> bool:
+    def _reserve(self, wish: Listening) -> bool:
         if not wish.hosts:
             self.ports[wish.key] = wish.port
             return True
@@ -72,20 +60,21 @@ class ReservedPorts:
             with ExitStack() as attempt:
                 port = _bind_all(wish, attempt)
                 if port is not None:
-                    self._held.push(attempt.pop_all())
+                    if wish.transport == "tcp":
+                        self._held.push(attempt.pop_all())
                     self.ports[wish.key] = port
                     return True
         return False
 
 
-def _bind_all(wish: Wish, attempt: ExitStack) -> int | None:
+def _bind_all(wish: Listening, attempt: ExitStack) -> int | None:
     """One port on all of the wish's hosts; None when one of them has it taken."""
     port = wish.port
     for host in wish.hosts:
         try:
             if port:
-                _probe(host, port)
-            holder = attempt.enter_context(_socket(host, port, share=True))
+                _probe(wish, host, port)
+            holder = attempt.enter_context(_socket(wish, host, port, share=True))
         except OSError as error:
             if error.errno in _ABSENT and host in _WILDCARDS:
                 continue
@@ -96,18 +85,19 @@ def _bind_all(wish: Wish, attempt: ExitStack) -> int | None:
     return port or None
 
 
-def _probe(host: str, port: int) -> None:
+def _probe(wish: Listening, host: str, port: int) -> None:
     """Raises OSError when somebody listens there, even one who would share the port."""
-    _socket(host, port, share=False).close()
+    _socket(wish, host, port, share=False).close()
 
 
-def _socket(host: str, port: int, *, share: bool) -> socket.socket:
+def _socket(wish: Listening, host: str, port: int, *, share: bool) -> socket.socket:
     family = socket.AF_INET6 if ipaddress.ip_address(host).version == 6 else socket.AF_INET
-    made = socket.socket(family, socket.SOCK_STREAM)
+    made = socket.socket(family, socket.SOCK_STREAM if wish.transport == "tcp" else socket.SOCK_DGRAM)
     try:
         if family == socket.AF_INET6:
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if wish.transport == "tcp":  # with UDP it would share the port with anybody
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if share:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         made.bind((host, port))
@@ -117,7 +107,7 @@ def _socket(host: str, port: int, *, share: bool) -> socket.socket:
     return made
 
 
-def _taken(wish: Wish) -> str:
+def _taken(wish: Listening) -> str:
     if not wish.port:
         return f"no port is free on all of {', '.join(wish.hosts)} for {wish.key}; close what uses them"
     return (

@@ -195,8 +195,8 @@ def services_of(servers: Sequence[Server]) -> dict[str, Message]:
 
 def _first(address: Address) -> Message:
     if address.path is not None:
-        return {"host": None, "port": None, "path": address.path}
-    return {"host": address.host, "port": address.port}
+        return {"host": None, "port": None, "path": address.path, "transport": address.transport}
+    return {"host": address.host, "port": address.port, "transport": address.transport}
 
 
 def die_with_master() -> None:

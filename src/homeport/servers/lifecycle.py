@@ -23,12 +23,15 @@ class Stage(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a server listens: `host` and `port`, or `path` of a Unix socket. `service` is such as `ftp` or `ftps`."""
+    """Where a server listens: `host` and `port`, or `path` of a Unix socket. `service` is such as `ftp` or `ftps`,
+    `transport` is tcp or udp.
+    """
 
     service: str
     host: str
     port: int
     path: str | None = None
+    transport: str = "tcp"
 
     def __str__(self) -> str:
         if self.path is not None:

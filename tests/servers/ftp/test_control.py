@@ -17,11 +17,12 @@ from homeport.core.errors import HomeUnavailable, LoginRefused
 from homeport.core.paths import ROOT
 from homeport.core.sessions import SessionLimits, Sessions
 from homeport.protocols.ftp.events import Request
+from homeport.servers.core_access import CoreAccess
 from homeport.servers.deadlines import Deadlines
 from homeport.servers.ftp import control, handlers
 from homeport.servers.ftp.control import ControlConnection
 from homeport.servers.ftp.data import Farewells
-from homeport.servers.ftp.front import Front, FtpCore
+from homeport.servers.ftp.front import Front
 from homeport.servers.ftp.passive import PassivePorts
 from homeport.servers.ftp.session import FtpSession
 from homeport.servers.ftp.settings import FtpSettings
@@ -98,7 +99,7 @@ class Stand:
         self.files, self.logins = Offload(2), Offload(1)
         self.events: list[Any] = []
         login: Any = self.login
-        self.core = FtpCore(
+        self.core = CoreAccess(
             login=login,
             sessions=Sessions(limits),
             open_home=lambda account, record: self.open_home(account, record),

@@ -23,7 +23,7 @@ from tests.servers.running import (
 )
 
 from homeport.core.sessions import Sessions
-from homeport.servers.ftp.front import FtpCore, SharedRate
+from homeport.servers.core_access import CoreAccess
 from homeport.servers.ftp.server import FtpServer
 from homeport.servers.ftp.settings import FtpSettings
 from homeport.servers.tls import CertificateFiles
@@ -32,7 +32,7 @@ nothing: Any = None
 
 
 def bare(settings: FtpSettings, certificate: CertificateFiles | None = None) -> FtpServer:
-    core = FtpCore(
+    core = CoreAccess(
         login=nothing, sessions=Sessions(), open_home=nothing, files=nothing, listings=nothing, logins=nothing
     )
     return FtpServer(settings, core, certificate)
@@ -229,12 +229,6 @@ def test_every_login_and_its_end_is_in_the_audit_log(house: House, server: Runni
     assert "guess" not in "".join(lines)
     assert "TLSv1.3" in login
     assert "QUIT" in logout
-
-
-def test_a_rate_is_shared() -> None:
-    rate = SharedRate(100)
-    assert rate.delay(0.0, 100) == 0
-    assert rate.delay(0.0, 100) == 1
 
 
 def test_certificates_come_from_the_tests_own_authority(tmp_path: Path) -> None:

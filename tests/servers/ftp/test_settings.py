@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from homeport.config.model import FtpSettings as Configured
+from homeport.config.ftp import FtpSettings as Configured
 from homeport.config.model import LimitSettings, Settings
 from homeport.protocols.ftp.policy import TlsPolicy
 from homeport.servers.ftp.settings import FtpSettings, FtpTimes, ftp_settings

@@ -10,10 +10,11 @@ import contextlib
 import logging
 import socket
 
+from homeport.servers.core_access import CoreAccess
 from homeport.servers.deadlines import Deadlines
 from homeport.servers.ftp.control import ControlConnection
 from homeport.servers.ftp.data import Farewells
-from homeport.servers.ftp.front import Front, FtpCore
+from homeport.servers.ftp.front import Front
 from homeport.servers.ftp.passive import PassivePorts
 from homeport.servers.ftp.settings import FtpSettings
 from homeport.servers.lifecycle import Address, Life, Stage
@@ -33,7 +34,7 @@ class FtpServer:
 
     name = "ftp"
 
-    def __init__(self, settings: FtpSettings, core: FtpCore, certificate: CertificateFiles | None) -> None:
+    def __init__(self, settings: FtpSettings, core: CoreAccess, certificate: CertificateFiles | None) -> None:
         if certificate is None and (settings.tls != "off" or settings.implicit_port is not None):
             raise ValueError("an FTP server with TLS needs a certificate")
         self._settings = settings

@@ -188,7 +188,7 @@ class FtpSession:
             rate = own.upload_bytes_per_s or common.upload_bytes_per_s
         else:
             rate = own.download_bytes_per_s or common.download_bytes_per_s
-        return None if rate is None else self.front.bucket(self.account.id, rate, upload=upload)
+        return None if rate is None else self.front.core.rates.bucket(self.account.id, rate, upload=upload)
 
     def require_endpoint(self) -> None:
         """Refuse a transfer before anything is opened for it when it has no way to the client (425).

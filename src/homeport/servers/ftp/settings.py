@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from homeport.config.model import FtpSettings as Configured
+from homeport.config.ftp import FtpSettings as Configured
 from homeport.config.model import Settings
 from homeport.protocols.ftp.policy import Policy, TlsPolicy
 from homeport.servers.ftp.addresses import is_near, parse_ip

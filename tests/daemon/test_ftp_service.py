@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from homeport.config.model import Settings
+from homeport.daemon.ftp_service import settings_for
 from homeport.daemon.instance import Instance
-from homeport.daemon.server_list import Place, settings_for
+from homeport.daemon.service import Place
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,47 @@
+"""Which ports the enabled services ask for: one table, for the master, the checks and the doctor alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from homeport.config.model import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """A service's `key` in the settings, its port (0: any free one) and the addresses it listens on."""
+
+    key: str
+    port: int
+    listen: tuple[str, ...]
+    transport: Literal["tcp", "udp"] = "tcp"
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The IP addresses among `listen`; Unix sockets have no port."""
+        return tuple(address for address in self.listen if not address.startswith("unix:"))
+
+
+def listening(settings: Settings) -> list[Listening]:
+    """What the enabled services ask for."""
+    return [*_ftp(settings)]
+
+
+def _ftp(settings: Settings) -> Iterator[Listening]:
+    ftp = settings.ftp
+    if ftp.enabled:
+        yield Listening("ftp.port", ftp.port, ftp.listen)
+        if ftp.implicit_port is not None:
+            yield Listening("ftp.implicit_port", ftp.implicit_port, ftp.listen)
+
+
+def with_ports(settings: Settings, ports: dict[str, int]) -> Settings:
+    """`settings` with the real port at each dotted key of `ports`."""
+    sections: dict[str, Any] = {}
+    for key, port in ports.items():
+        section, _, name = key.partition(".")
+        sections.setdefault(section, {})[name] = port
+    update = {name: getattr(settings, name).model_copy(update=changed) for name, changed in sections.items()}
+    return settings.model_copy(update=update)
