@@ -110,3 +110,27 @@ def test_a_udp_port_is_found_but_not_kept(reserved: ReservedPorts) -> None:
         worker.bind(("127.0.0.1", found["time.port"]))
         with pytest.raises(StartFailed, match=r"is taken, and time\.port names it"):
             reserved.reserve([Listening("time.port", found["time.port"], ("127.0.0.1",), "udp")], patience_s=0)
+
+
+def test_a_port_that_nobody_named_moves(reserved: ReservedPorts, caplog: pytest.LogCaptureFixture) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        wish = Listening("ssh.port", port, ("127.0.0.1",), may_move=True)
+        found = reserved.reserve([wish], patience_s=0)
+    assert found["ssh.port"] not in (0, port)
+    assert caplog.messages == [
+        f"port {port} is taken, so ssh.port is {found['ssh.port']} this time; "
+        "name one in the settings to have it or no start"
+    ]
+
+
+def test_what_may_move_never_takes_what_is_named(reserved: ReservedPorts) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    wishes = [Listening("ssh.port", port, ("127.0.0.1",), may_move=True), Listening("ftp.port", port, ("127.0.0.1",))]
+    found = reserved.reserve(wishes, patience_s=0)
+    assert found["ftp.port"] == port
+    assert found["ssh.port"] != port

@@ -7,16 +7,21 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from homeport.config.model import Settings
+from homeport.config.values import Section
 
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """A service's `key` in the settings, its port (0: any free one) and the addresses it listens on."""
+    """A service's `key` in the settings, its port (0: any free one) and the addresses it listens on.
+
+    `may_move`: nobody named this port, so where it is taken any free one does.
+    """
 
     key: str
     port: int
     listen: tuple[str, ...]
     transport: Literal["tcp", "udp"] = "tcp"
+    may_move: bool = False
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -27,6 +32,11 @@ class Listening:
 def listening(settings: Settings) -> list[Listening]:
     """What the enabled services ask for."""
     return [*_ftp(settings)]
+
+
+def is_default(section: Section) -> bool:
+    """Whether a section's port is the built-in one: such a service would rather move than stop the start."""
+    return "port" not in section.model_fields_set
 
 
 def _ftp(settings: Settings) -> Iterator[Listening]:

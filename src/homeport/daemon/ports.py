@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import errno
 import ipaddress
+import logging
 import socket
 import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
+from dataclasses import replace
 
 from homeport.config.listening import Listening
 from homeport.daemon.errors import StartFailed
+
+_log = logging.getLogger(__name__)
 
 _TRIES = 50  # for one free port on all addresses at once
 _POLL_S = 0.05
@@ -38,15 +42,29 @@ class ReservedPorts:
     ) -> dict[str, int]:
         """The real port of each wish. Waits up to `patience_s` for workers of a killed server to let go of theirs.
 
-        Raises StartFailed when a port is taken.
+        A port that nobody named moves to a free one when it is taken. Raises StartFailed when a named one is.
         """
         deadline = now() + patience_s
-        for wish in wishes:
+        for wish in sorted(wishes, key=lambda wish: wish.may_move):  # or one that moves might take what is named
             while not self._reserve(wish):
-                if now() >= deadline:
+                if now() < deadline:
+                    sleep(_POLL_S)
+                elif wish.may_move:
+                    self._move(wish)
+                    break
+                else:
                     raise StartFailed(_taken(wish))
-                sleep(_POLL_S)
         return self.ports
+
+    def _move(self, wish: Listening) -> None:
+        anywhere = replace(wish, port=0)
+        if not self._reserve(anywhere):
+            raise StartFailed(_taken(anywhere))
+        moved = self.ports[wish.key]
+        _log.warning(
+            "port %d is taken, so %s is %d this time; name one in the settings to have it or no start",
+            *(wish.port, wish.key, moved),
+        )
 
     def close(self) -> None:
         """Let go of every port."""
