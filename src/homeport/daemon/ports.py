@@ -31,6 +31,7 @@ class ReservedPorts:
     def __init__(self) -> None:
         self._held = ExitStack()
         self.ports: dict[str, int] = {}
+        self._given: set[tuple[str, int]] = set()
 
     def reserve(
         self,
@@ -45,8 +46,9 @@ class ReservedPorts:
         A port that nobody named moves to a free one when it is taken. Raises StartFailed when a named one is.
         """
         deadline = now() + patience_s
+        # What is kept here is not listening, so the kernel would give it to another of our own.
         for wish in sorted(wishes, key=lambda wish: wish.may_move):  # or one that moves might take what is named
-            while not self._reserve(wish):
+            while self._is_ours(wish) or not self._reserve(wish):
                 if now() < deadline:
                     sleep(_POLL_S)
                 elif wish.may_move:
@@ -55,6 +57,9 @@ class ReservedPorts:
                 else:
                     raise StartFailed(_taken(wish))
         return self.ports
+
+    def _is_ours(self, wish: Listening) -> bool:
+        return wish.may_move and (wish.transport, wish.port) in self._given
 
     def _move(self, wish: Listening) -> None:
         anywhere = replace(wish, port=0)
@@ -81,6 +86,7 @@ class ReservedPorts:
                     if wish.transport == "tcp":
                         self._held.push(attempt.pop_all())
                     self.ports[wish.key] = port
+                    self._given.add((wish.transport, port))
                     return True
         return False
 
