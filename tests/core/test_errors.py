@@ -41,7 +41,8 @@ SENTENCES: list[tuple[HomeportError, str]] = [
     (errors.LedgerBusy(), "this account's quota is being recounted; try again in a moment"),
     (errors.HomeUnavailable(), "this account's home is not available; tell the administrator"),
     (errors.LoginRefused("wrong password"), "login incorrect"),
-    (errors.Banned("guessing", 0.2), "too many failed logins; try again in 1 s"),
+    (errors.Banned(errors.TOO_MANY_FAILURES, 0.2), "too many failed logins; try again in 1 s"),
+    (errors.Banned("our reason", 90.0), "logins from here are banned; try again in 90 s"),
     (
         errors.TooManySessions("this account", 3),
         "too many sessions for this account (limit 3); close one and try again",

@@ -274,6 +274,9 @@ class LoginRefused(LoginError):
         return "login incorrect"
 
 
+TOO_MANY_FAILURES = "too many failed logins"
+
+
 @dataclass(eq=False)
 class Banned(LoginError):
     """`retry_after_s` seconds from now the ban ends (None: when it is removed); `reason` is for the administrator."""
@@ -284,7 +287,9 @@ class Banned(LoginError):
     def __str__(self) -> str:
         if self.retry_after_s is None:
             return "logins from here are banned; ask the administrator"
-        return f"too many failed logins; try again in {max(1, round(self.retry_after_s))} s"
+        # An administrator's reason is not for whoever is banned.
+        why = self.reason if self.reason == TOO_MANY_FAILURES else "logins from here are banned"
+        return f"{why}; try again in {max(1, round(self.retry_after_s))} s"
 
 
 @dataclass(eq=False)

@@ -19,7 +19,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, Table, case, delete, func, or_, select, tuple_, update
 
-from homeport.core.errors import Banned
+from homeport.core.errors import TOO_MANY_FAILURES, Banned
 from homeport.core.login_subjects import Subject, all_about, ip_of, subject, subjects_of
 from homeport.core.schema import bans, login_failures
 from homeport.core.state import Database
@@ -186,7 +186,7 @@ class LoginGuard:
         lasts_s = self._settings.ban_s
         if before and before.until > now - self._settings.max_ban_s:
             lasts_s = max(lasts_s, min(self._settings.max_ban_s, 2 * (before.until - before.created_at)))
-        self._put_ban(connection, about, "too many failed logins", (now, now + lasts_s))
+        self._put_ban(connection, about, TOO_MANY_FAILURES, (now, now + lasts_s))
 
     def _put_ban(
         self, connection: Connection, about: Subject, reason: str, span: tuple[float, float | None]
