@@ -9,6 +9,8 @@ from typing import Any, Literal
 from homeport.config.model import Settings
 from homeport.config.values import Section
 
+_SERVICES = "services."  # before the name of a third party's service
+
 
 @dataclass(frozen=True, slots=True)
 class Listening:
@@ -31,7 +33,7 @@ class Listening:
 
 def listening(settings: Settings) -> list[Listening]:
     """What the enabled services ask for."""
-    return [*_ftp(settings)]
+    return [*_ftp(settings), *_extensions(settings)]
 
 
 def is_default(section: Section) -> bool:
@@ -47,11 +49,20 @@ def _ftp(settings: Settings) -> Iterator[Listening]:
             yield Listening("ftp.implicit_port", ftp.implicit_port, ftp.listen)
 
 
+def _extensions(settings: Settings) -> Iterator[Listening]:
+    for name, extension in settings.services.items():
+        if extension.enabled:
+            yield Listening(f"services.{name}.port", extension.port, extension.listen, extension.transport)
+
+
 def with_ports(settings: Settings, ports: dict[str, int]) -> Settings:
     """`settings` with the real port at each dotted key of `ports`."""
     sections: dict[str, Any] = {}
     for key, port in ports.items():
-        section, _, name = key.partition(".")
+        section, _, name = key.rpartition(".")
         sections.setdefault(section, {})[name] = port
+    services = dict(settings.services)
+    for name in services.keys() & {section.removeprefix(_SERVICES) for section in sections}:
+        services[name] = services[name].model_copy(update=sections.pop(_SERVICES + name))
     update = {name: getattr(settings, name).model_copy(update=changed) for name, changed in sections.items()}
-    return settings.model_copy(update=update)
+    return settings.model_copy(update=update | {"services": services})

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from homeport.config.checks import check
+from homeport.config.extensions import ExtensionSettings
 from homeport.config.model import Settings, key_paths
 from homeport.config.problems import ConfigError, Problem
 from homeport.config.values import Section
@@ -108,7 +109,12 @@ def _validate(tree: dict[str, Any], problems: list[Problem]) -> Settings:
 
 def _known_part(location: tuple[str, ...]) -> tuple[str, ...]:
     """The key that `location` is in: pydantic goes on into list items and the branches of unions."""
+    if location[0] == "services":  # tables in a table; one whose name or class is wrong is wrong as a whole
+        return location[: 3 if location[2:3] not in _WHOLE else 2]
     return location[:2] if isinstance(_default_of(location[0]), Section) else location[:1]
+
+
+_WHOLE = (("[key]",), ("class",))
 
 
 def _default_of(name: str) -> object:
@@ -140,6 +146,8 @@ def _problem(known: tuple[str, ...], detail: Mapping[str, Any], tree: dict[str, 
     key = ".".join(known)
     if detail["type"] == "extra_forbidden":
         return Problem(key, "unknown key", nearest(key))
+    if detail["type"] == "missing":
+        return Problem(key, "it names no class", 'write class = "MODULE:CLASS"')
     if detail["type"] == "model_type":
         return Problem(key, "this is a section", f"write [{key}] and its keys below")
     return Problem(key, _what(key, detail, _at(tree, known)), _advice(detail))
@@ -148,14 +156,16 @@ def _problem(known: tuple[str, ...], detail: Mapping[str, Any], tree: dict[str, 
 def nearest(key: str) -> str:
     """Advice that names the known key, or section, most like `key`."""
     known = key_paths()
-    last = key.rpartition(".")[2]
+    section, _, last = key.rpartition(".")
+    if section.startswith("services."):
+        known = tuple(f"{section}.{name.rstrip('_')}" for name in ExtensionSettings.model_fields)
     same_last = [path for path in known if path.rpartition(".")[2] == last]
     close = same_last[:1] or difflib.get_close_matches(key, known, n=1, cutoff=0.6)
     if close:
         return f"did you mean {close[0]}?"
     sections = {path.partition(".")[0] for path in known if "." in path}
-    if section := difflib.get_close_matches(key, sections, n=1, cutoff=0.6):
-        return f"did you mean [{section[0]}]?"
+    if likely := difflib.get_close_matches(key, sections, n=1, cutoff=0.6):
+        return f"did you mean [{likely[0]}]?"
     return "`homeport config show` lists all keys"
 
 

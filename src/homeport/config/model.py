@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
+from homeport.config.extensions import ExtensionSettings, ServiceName
 from homeport.config.ftp import FtpSettings
 from homeport.config.values import Count, Mode, Network, Seconds, Section, Size, one_or_many
 
@@ -119,6 +120,8 @@ class Settings(Section):
     """always: each upload waits for its own fsync. group: concurrent uploads share one. never: the kernel decides."""
     drain_timeout_s: Seconds = 30.0
     """How long transfers may go on after a stop was asked for."""
+    services: dict[ServiceName, ExtensionSettings] = Field(default_factory=dict)
+    """Services of third parties, one table [services.NAME] each; docs/adding.md tells their keys."""
     ftp: FtpSettings = FtpSettings()
     tls: TlsSettings = TlsSettings()
     database: DatabaseSettings = DatabaseSettings()

@@ -13,6 +13,7 @@ NEEDS_RESTART = frozenset(
     {
         "workers",
         "fsync",
+        "services",
         "ftp.enabled",
         "ftp.port",
         "ftp.listen",
