@@ -50,6 +50,14 @@ SENTENCES: list[tuple[HomeportError, str]] = [
     (errors.AccountNotFound("eve"), "no account is called 'eve'; `homeport user list` shows those there are"),
     (errors.AccountExists("eve"), "an account called 'eve' (or one that looks the same) exists already"),
     (errors.InvalidAccount("eve", "bad name"), "account 'eve': bad name"),
+    (
+        errors.TokenNotFound("eve", "x1"),
+        "account 'eve' has no token 'x1'; `homeport user token list` shows those there are",
+    ),
+    (
+        errors.TooManyTokens("eve", 64),
+        "account 'eve' has 64 tokens, which is the limit; revoke one that is not used",
+    ),
 ]
 
 

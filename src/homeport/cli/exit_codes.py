@@ -45,6 +45,7 @@ TABLE: dict[str, Exit] = {
     "homeport.core.errors.AccountError": Exit.OTHER,
     "homeport.core.errors.AccountNotFound": Exit.NOT_FOUND,
     "homeport.core.errors.InvalidAccount": Exit.USAGE,
+    "homeport.core.errors.TokenNotFound": Exit.NOT_FOUND,
     "homeport.config.problems.ConfigError": Exit.USAGE,
     "homeport.daemon.errors.DaemonError": Exit.OTHER,
     "homeport.daemon.errors.InstanceMissing": Exit.NOT_FOUND,

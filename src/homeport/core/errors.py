@@ -38,7 +38,9 @@ these classes to its wire codes, and a test proves that the table covers every l
     └── AccountError                administration
         ├── AccountNotFound
         ├── AccountExists
-        └── InvalidAccount          a field with an impossible value
+        ├── InvalidAccount          a field with an impossible value
+        ├── TokenNotFound
+        └── TooManyTokens
 
 Beside the tree stands WouldBlock, which is no error: what was asked to answer at once would have to wait.
 """
@@ -328,3 +330,19 @@ class InvalidAccount(AccountError):
 
     def __str__(self) -> str:
         return f"account {self.name!r}: {self.reason}"
+
+
+@dataclass(eq=False)
+class TokenNotFound(AccountError):
+    token: str
+
+    def __str__(self) -> str:
+        return f"account {self.name!r} has no token {self.token!r}; `homeport user token list` shows those there are"
+
+
+@dataclass(eq=False)
+class TooManyTokens(AccountError):
+    limit: int
+
+    def __str__(self) -> str:
+        return f"account {self.name!r} has {self.limit} tokens, which is the limit; revoke one that is not used"

@@ -40,20 +40,22 @@ class Login:
         """
         self._guard.check(address, name)
         found = self._accounts.credentials(name)
-        barred = self._barred(found.account) if found else None
-        right = self._verifier.verify(found.verifiers if found else None, name, password, cached=barred is None)
+        bar = barred(found.account, self._clock()) if found else None
+        right = self._verifier.verify(found.verifiers if found else None, name, password, cached=bar is None)
         # Many logins at once may have passed the first check before their failures counted: none of them gets in
         # once a ban stands, so guessing side by side wins nothing.
         self._guard.check(address, name)
-        if found is not None and right and barred is None:
+        if found is not None and right and bar is None:
             self._guard.succeeded(address, name)
             return found.account
-        reason: Reason = "wrong password" if found and not right else barred or "unknown name"
+        reason: Reason = "wrong password" if found and not right else bar or "unknown name"
         raise LoginRefused(reason, self._guard.failed(address, name))
 
-    def _barred(self, account: Account) -> Reason | None:
-        if not account.enabled:
-            return "disabled"
-        if account.expires_at is not None and account.expires_at <= self._clock():
-            return "expired"
-        return None
+
+def barred(account: Account, now: float) -> Reason | None:
+    """Why the account opens to nobody at `now`, in seconds since the epoch; None when it opens."""
+    if not account.enabled:
+        return "disabled"
+    if account.expires_at is not None and account.expires_at <= now:
+        return "expired"
+    return None

@@ -5,7 +5,19 @@ Times are seconds since the epoch (float); sizes are bytes. Nothing here knows h
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Float, ForeignKey, Integer, MetaData, String, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
 
 metadata = MetaData(
     naming_convention={
@@ -116,4 +128,24 @@ boots = Table(
     metadata,
     Column("id", String(64), primary_key=True),
     Column("offset", Float, nullable=False),
+)
+
+# What lets one device in without the password; see `homeport.core.tokens`.
+device_tokens = Table(
+    "device_tokens",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("account_id", RowId, ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("label", String(64), nullable=False),
+    Column("scram_sha256", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("used_at", Float),  # NULL: never yet
+)
+
+# Random bytes that an instance keeps, each for one purpose.
+server_secrets = Table(
+    "server_secrets",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("value", LargeBinary, nullable=False),
 )

@@ -41,6 +41,8 @@ CODES: dict[type[HomeportError], int] = {
     errors.AccountNotFound: 530,
     errors.AccountExists: 550,
     errors.InvalidAccount: 550,
+    errors.TokenNotFound: 550,
+    errors.TooManyTokens: 550,
 }
 
 _UNKNOWN = 451
