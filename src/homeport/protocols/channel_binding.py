@@ -1,7 +1,7 @@
 """`tls-server-end-point` (RFC 5929 section 4): the digest of a server's certificate, to which a proof is bound.
 
-The one rule: the hash is that of the certificate's own signature, SHA-256 in place of MD5 and SHA-1. Signatures without a
-hash of their own (Ed25519, Ed448), which the RFC leaves open, are taken with SHA-256.
+The one rule: the hash is that of the certificate's own signature, SHA-256 in place of MD5 and SHA-1. Signatures without
+a hash of their own (Ed25519, Ed448), which the RFC leaves open, are taken with SHA-256.
 """
 
 from __future__ import annotations

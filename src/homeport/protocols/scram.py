@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 MIN_ITERATIONS = 4096  # RFC 7677 section 4
 MAX_ITERATIONS = 10_000_000  # some seconds: more would be an attack on the client
 _MAX_MESSAGE = 4096  # characters
-_PRINTABLE = "[\x21-\x2b\x2d-\x7e]+"
+_PRINTABLE = r"[\x21-\x2b\x2d-\x7e]+"
 _BASE64 = "[A-Za-z0-9+/]+={0,2}"
 _EXTENSIONS = r"(?:,[A-Za-ln-z]=[^,\0]+)*"  # `m` is kept for extensions that must be understood: none is
 
@@ -190,7 +190,7 @@ class ScramClient:
         return f"{without_proof},p={b64encode(derived.proof(message)).decode()}"
 
     def verify(self, text: str) -> None:
-        """The server's last message. Raises ScramMalformed, ScramRefused unless it proves that it knows the verifier."""
+        """The server's last message. Raises ScramMalformed, ScramRefused unless it shows that it knows the verifier."""
         final = ServerFinal.read(text)
         if final.error:
             raise ScramRefused(f"the server refuses: {final.error}")
