@@ -1,0 +1,249 @@
+"""Datagrams in and out: sockets made from settings, emptied in batches, with what every UDP service must refuse.
+
+The one rule: no datagram, however it was made, raises or holds up the loop; whatever gets no answer is counted. A
+service answers one datagram with at most one, no longer than the rules say, so that nobody can aim it at a victim.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import socket
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from homeport.servers.lifecycle import Address
+from homeport.servers.listening import Wish
+from homeport.servers.networks import Networks
+from homeport.servers.request_rates import RequestRates, Verdict
+
+_log = logging.getLogger(__name__)
+
+_AT_ONCE = 64  # datagrams before others have their turn; the kernel keeps the rest
+_BUFFER_BYTES = 1 << 20  # asked of the kernel for each socket: a thousand datagrams may come at once
+_PORT_ATTEMPTS = 20  # a port that is free for IPv4 may be taken for IPv6
+_NO_SUCH_FAMILY = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT})
+_LOG_EVERY_S = 60.0
+# Linux's numbers: without them a socket on all addresses also gets what is sent to groups that others have joined.
+_IP_MULTICAST_ALL, _IPV6_MULTICAST_ALL = 49, 29
+
+# Services that answer whatever comes: a datagram "from" them would bounce to and fro for ever. 0 is no port.
+ECHOING_PORTS = frozenset({0, 7, 13, 17, 19, 37, 53, 123})
+
+Peer = Any  # a socket's address: (host, port) for IPv4, with flow and scope for IPv6
+Answer = Callable[[bytes, Peer, "Door"], bytes | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What is refused before a service sees it. `reply_bytes`: an answer is no longer than the larger of this and its
+    request; None leaves that to the service. `refused_ports` are source ports beside the service's own.
+    """
+
+    max_bytes: int = 1472
+    per_s: float = 100.0
+    burst: float = 200.0
+    reply_bytes: int | None = 0
+    refused_ports: frozenset[int] = ECHOING_PORTS
+    networks: Networks = field(default_factory=Networks)
+
+
+@dataclass(slots=True)
+class Counts:
+    """What became of the datagrams that came."""
+
+    received: int = 0
+    answered: int = 0
+    denied: int = 0  # by network or by source port
+    over_rate: int = 0
+    too_long: int = 0
+    unanswered: int = 0  # the service had nothing to say
+    reply_too_long: int = 0
+    unsent: int = 0  # the kernel did not take the answer
+    failed: int = 0  # the service raised
+
+    def as_object(self) -> dict[str, int]:
+        """For `status`."""
+        return asdict(self)
+
+
+def open_datagrams(wish: Wish) -> list[tuple[Address, socket.socket]]:
+    """One UDP socket for each host of `wish`, all on one port. Raises OSError and leaves nothing open."""
+    for attempt in range(_PORT_ATTEMPTS):
+        try:
+            return _open_once(wish)
+        except OSError as error:
+            if wish.port or error.errno != errno.EADDRINUSE or attempt == _PORT_ATTEMPTS - 1:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _open_once(wish: Wish) -> list[tuple[Address, socket.socket]]:
+    opened: list[tuple[Address, socket.socket]] = []
+    port = wish.port
+    try:
+        for host in wish.hosts:
+            made = _open(host, port)
+            if made is not None:
+                port = made.getsockname()[1]
+                opened.append((Address(wish.service, host, port, transport="udp"), made))
+    except BaseException:
+        for _, made in opened:
+            made.close()
+        raise
+    if not opened:
+        raise OSError(errno.EADDRNOTAVAIL, f"none of {', '.join(wish.hosts)} can be listened on")
+    return opened
+
+
+def _open(host: str, port: int) -> socket.socket | None:
+    """A socket, or None for `::` on a machine without IPv6."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        made = socket.socket(family, socket.SOCK_DGRAM)
+    except OSError as error:
+        if host == "::" and error.errno in _NO_SUCH_FAMILY:
+            return None
+        raise
+    try:
+        made.setblocking(False)
+        for buffer in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+            made.setsockopt(socket.SOL_SOCKET, buffer, _BUFFER_BYTES)
+        if family == socket.AF_INET6:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        with contextlib.suppress(OSError):
+            v6 = family == socket.AF_INET6
+            level, option = (socket.IPPROTO_IPV6, _IPV6_MULTICAST_ALL) if v6 else (socket.IPPROTO_IP, _IP_MULTICAST_ALL)
+            made.setsockopt(level, option, 0)
+        made.bind((host, port))
+    except OSError as error:
+        made.close()
+        if host == "::" and error.errno in _NO_SUCH_FAMILY:
+            return None
+        raise
+    return made
+
+
+class Door:
+    """One socket. A service keeps it to send later what nobody asked for at that moment."""
+
+    __slots__ = ("_counts", "_socket", "port")
+
+    def __init__(self, opened: socket.socket, counts: Counts) -> None:
+        self._socket = opened
+        self._counts = counts
+        self.port: int = opened.getsockname()[1]
+
+    def send(self, data: bytes, peer: Peer) -> bool:
+        """Send one datagram, or drop it where the kernel does not take it; never raises."""
+        try:
+            self._socket.sendto(data, peer)
+        except OSError:
+            self._counts.unsent += 1
+            return False
+        return True
+
+
+class Datagrams:
+    """All sockets of one UDP service. `answer` gets what the rules let in; `over` (optional) the first datagram of an
+    address above its rate. What they return is sent back, by the same rules.
+    """
+
+    def __init__(
+        self,
+        opened: Sequence[tuple[Address, socket.socket]],
+        rules: Rules,
+        answer: Answer,
+        *,
+        over: Answer | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.addresses = tuple(address for address, _ in opened)
+        self.counts = Counts()
+        self._sockets = [made for _, made in opened]
+        self._doors = {made.fileno(): (made, Door(made, self.counts)) for made in self._sockets}
+        self._rules = rules
+        self._rates = RequestRates(rules.per_s, rules.burst)
+        self._answer = answer
+        self._over = over
+        self._clock = clock
+        self._refused_ports = rules.refused_ports | {address.port for address in self.addresses}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._quiet_until = 0.0
+
+    def open(self) -> None:
+        """Let datagrams in."""
+        self._loop = asyncio.get_running_loop()
+        for fd in self._doors:
+            self._loop.add_reader(fd, self._readable, fd)
+
+    def close(self) -> None:
+        """Let none in any more. Works twice."""
+        for fd, (made, _) in self._doors.items():
+            if self._loop is not None:
+                self._loop.remove_reader(fd)
+            made.close()
+        self._doors = {}
+        self.addresses = ()
+
+    def _readable(self, fd: int) -> None:
+        made, door = self._doors[fd]
+        now, limit = self._clock(), self._rules.max_bytes + 1
+        for _ in range(_AT_ONCE):
+            try:
+                data, peer = made.recvfrom(limit)
+            except BlockingIOError:
+                return
+            except OSError:
+                continue  # what the network says of an answer that nobody wanted (ECONNREFUSED)
+            self.counts.received += 1
+            reply = self._take(data, peer, door, now)
+            if reply is not None and door.send(reply, peer):
+                self.counts.answered += 1
+
+    def _take(self, data: bytes, peer: Peer, door: Door, now: float) -> bytes | None:
+        """The answer to one datagram, after everything that the rules refuse."""
+        counts = self.counts
+        host, port = peer[0], peer[1]
+        if port in self._refused_ports or not self._rules.networks.admits(host):
+            counts.denied += 1
+            return None
+        if len(data) > self._rules.max_bytes:
+            counts.too_long += 1
+            return None
+        verdict = self._rates.take(host, now)
+        answer: Answer | None = self._answer
+        if verdict is not Verdict.ALLOWED:
+            counts.over_rate += 1
+            answer = self._over if verdict is Verdict.FIRST_OVER else None
+        if answer is None:
+            return None
+        return self._asked(answer, data, peer, door)
+
+    def _asked(self, answer: Answer, data: bytes, peer: Peer, door: Door) -> bytes | None:
+        try:
+            reply = answer(data, peer, door)
+        except Exception:  # noqa: BLE001 - logged, rarely; the service goes on
+            self.counts.failed += 1
+            self._complain(peer)
+            return None
+        if reply is None:
+            self.counts.unanswered += 1
+            return None
+        least = self._rules.reply_bytes
+        if least is not None and len(reply) > max(least, len(data)):
+            self.counts.reply_too_long += 1
+            return None
+        return reply
+
+    def _complain(self, peer: Peer) -> None:
+        """Log the exception that is being handled, but not for everybody who can cause it."""
+        now = self._clock()
+        if now >= self._quiet_until:
+            self._quiet_until = now + _LOG_EVERY_S
+            name = self.addresses[0].service if self.addresses else "udp"
+            _log.exception("%s: a datagram from %s could not be answered", name, peer[0])
