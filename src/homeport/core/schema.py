@@ -149,3 +149,17 @@ server_secrets = Table(
     Column("name", String(64), primary_key=True),
     Column("value", LargeBinary, nullable=False),
 )
+
+# Public keys that open an account through SSH; see `homeport.core.ssh_keys`.
+ssh_keys = Table(
+    "ssh_keys",
+    metadata,
+    Column("account_id", RowId, ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True),
+    Column("fingerprint", String(64), primary_key=True),  # SHA256:..., as OpenSSH shows it
+    Column("type", String(64), nullable=False),
+    Column("blob", LargeBinary, nullable=False),
+    Column("comment", Text, nullable=False),
+    Column("sources", Text, nullable=False),  # from where it may be used; empty: from everywhere
+    Column("created_at", Float, nullable=False),
+    Column("used_at", Float),  # NULL: never yet
+)
