@@ -50,6 +50,7 @@ from homeport.core.paths import NAME_MAX_BYTES, VirtualPath, name_bytes
 from homeport.core.quota import Ledger, Usage
 from homeport.core.rights import Rights
 from homeport.core.sessions import SessionRecord
+from homeport.core.random_access import PatchedUpload
 from homeport.core.stages import StageFolder
 from homeport.core.starting import Wish, start_upload
 from homeport.core.transfer import Allow, Download, Ended, Opened, Outcome, Stored, Upload, Works
@@ -131,11 +132,17 @@ class Home:
             self._require(needed, path)
             return self._jail.stat(path, follow=follow)
 
-    def list(self, path: VirtualPath) -> AbstractContextManager[Iterator[Entry]]:
-        """The entries of a folder, read as they are asked for; links inside the home as what they lead to."""
+    def list(self, path: VirtualPath, *, through_links: bool = True) -> AbstractContextManager[Iterator[Entry]]:
+        """The entries of a folder, read as they are asked for; `through_links`, those inside as what they lead to."""
         with self._chronicle.looking("list", path):
             self._require(Rights.LIST, path)
-        return self._jail.scan(path, through_links=True)
+        return self._jail.scan(path, through_links=through_links)
+
+    def read_link(self, path: VirtualPath) -> str:
+        """Where the link at `path` leads, as it says itself. Raises OutsideHome for one that says a way out."""
+        with self._chronicle.looking("read link", path):
+            self._require(Rights.LIST, path)
+            return self._jail.read_link(path)
 
     def choose(
         self, path: VirtualPath, wanted: Callable[[str], object]
@@ -237,16 +244,21 @@ class Home:
                     raise
         self._chronicle.done(Deleted, path)
 
-    def rename(self, source: VirtualPath, target: VirtualPath) -> None:
-        """Give `source` the name `target`. What is there is replaced in the same step, if the account may overwrite."""
+    def rename(self, source: VirtualPath, target: VirtualPath, *, replace: bool = True) -> None:
+        """Give `source` the name `target`. What is there is replaced in the same step, if the account may overwrite.
+
+        Without `replace` nothing is (AlreadyExists).
+        """
         with self._changing("rename", source):
             self._require(Rights.RENAME, source)
             replace = self._account.rights.allows(Rights.OVERWRITE)
             try:
-                replaced = self._jail.rename(source, target, replace=replace)
+                replaced = self._jail.rename(source, target, replace=replace and allowed)
             except AlreadyExists as error:
                 raise RightMissing(str(target), "overwrite") from error
             if replaced:
+                if not replace:
+                    raise
                 self._refund(replaced)
         self._chronicle.done_both(Renamed, source, target)
 
@@ -310,16 +322,15 @@ class Home:
         What was reserved before is used. Raises Busy while another upload of the path is under way, OffsetPastEnd.
         """
         reservation = self._take_reservation()
-        wish = Wish(offset, append, expected_size, reservation)
-        try:
-            with self._chronicle.deed("upload", path):
-                return self._upload(
-                    path, wish, self._allow_new if new else self._allow_any, self._chronicle.transfer(Uploaded)
-                )
-        except BaseException:
-            if reservation:
-                reservation.release()
-            raise
+        return self._begin(path, Wish(offset, append, expected_size, reservation), new=new)
+
+    def begin_patch(self, path: VirtualPath, *, append: bool = False, new: bool = False) -> PatchedUpload:
+        """As `begin_upload`, for bytes that may come in any order; with `append`, to what is there already."""
+        wish = Wish(append=append, reservation=self._take_reservation(), kind=PatchedUpload)
+        upload = self._begin(path, wish, new=new)
+        assert isinstance(upload, PatchedUpload)
+        return upload
+
 
     def unique_name(self, path: VirtualPath) -> VirtualPath:
         """`path`, or one resembling it, where nothing is and nothing is coming: for `begin_upload(..., new=True)`."""
@@ -354,6 +365,17 @@ class Home:
         fd, found = self._jail.open_and_look(path, may_block=may_block)
         try:
             if offset > found.st_size:
+    def _begin(self, path: VirtualPath, wish: Wish, *, new: bool) -> Upload:
+        try:
+            with self._chronicle.deed("upload", path):
+                return self._upload(
+                    path, wish, self._allow_new if new else self._allow_any, self._chronicle.transfer(Uploaded)
+                )
+        except BaseException:
+            if wish.reservation:
+                wish.reservation.release()
+            raise
+
                 raise OffsetPastEnd(str(path), offset, found.st_size)
             sha256 = self._services.digests.load(fd, found, may_block=may_block)
             return Download(path, Opened(fd, found), offset, ended, sha256=sha256)

@@ -44,6 +44,7 @@ _MOMENTS = 500
 _FOLDERS_HELD = 64  # descriptors of one process, whatever the number of accounts
 _BLANKS_KEPT = 256  # of one account by one process
 STAGE_MODE = 0o600
+PATCHED_MODE = 0o700  # of a stage whose bytes came in any order: its size says nothing of how much is there
 _NAME = re.compile(r"[0-9a-f]{64}")
 
 
@@ -83,6 +84,12 @@ class Stage:
         """Its length in bytes."""
         with _storage_errors():
             return os.fstat(self.fd).st_size
+
+    @property
+    def is_patched(self) -> bool:
+        """Whether its bytes came in any order."""
+        with _storage_errors():
+            return _is_patched(os.fstat(self.fd).st_mode)
 
     def charged(self) -> None:
         """It has been charged: from now on it counts."""
@@ -194,10 +201,10 @@ class StageFolder:
         return Stage(found[0], folder, name, created=found[1])
 
     def size_of(self, account: int, path: VirtualPath) -> int | None:
-        """How many bytes of `path` have come so far; None when there is no stage. Needs no lock."""
+        """How many bytes of `path` have come so far; None when there is no stage to go on with. Needs no lock."""
         with self._existing(account) as folder:
             entry = None if folder is None else _look(folder, stage_name(path))
-        return None if entry is None or is_blank(entry.mode) else entry.size
+        return None if entry is None or is_blank(entry.mode) or _is_patched(entry.mode) else entry.size
 
     def remove(self, account: int, path: VirtualPath) -> Count:
         """Throw the stage of `path` away; returns what it cost, nothing if there was none. Raises Busy."""
@@ -376,6 +383,10 @@ def _look(folder: int, name: str) -> Entry | None:
         return Entry.of(name, os.stat(name, dir_fd=folder, follow_symlinks=False))
     except FileNotFoundError:
         return None
+
+
+def _is_patched(mode: int) -> bool:
+    return mode & 0o777 == PATCHED_MODE
 
 
 def _is_called(folder: int, name: str, found: os.stat_result) -> bool:

@@ -9,21 +9,13 @@ from __future__ import annotations
 import errno
 import os
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from homeport.core.bill import NOTHING, Bill, Reservation
 from homeport.core.count import Count
-from homeport.core.entries import Entry, Kind
 from homeport.core.errno_table import storage_error
-from homeport.core.errors import (
-    IsADirectory,
-    NotADirectory,
-    NotARegularFile,
-    NotFound,
-    QuotaExceeded,
-    SourceChanged,
-)
-from homeport.core.jail import Jail
+from homeport.core.errors import QuotaExceeded, SourceChanged
+from homeport.core.landing import Landing
 from homeport.core.paths import VirtualPath
 from homeport.core.resume import Beginning, Present, start_of
 from homeport.core.stages import Stage, StageFolder
@@ -34,8 +26,7 @@ _BLOCK_BYTES = 256 * 1024
 _CANNOT_COPY = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(NamedTuple):
     """What the peer asks for; `expected_size` is the whole file's in bytes."""
 
     offset: int | None = None
@@ -44,31 +35,19 @@ class Wish:
     reservation: Reservation | None = None
 
 
-def replaceable(jail: Jail, path: VirtualPath) -> Entry | None:
-    """The file at `path`, None where a new one can be. Raises IsADirectory, NotARegularFile, and for the folder
-    NotFound, NotADirectory, OutsideHome.
-    """
-    try:
-        there = jail.stat(path)
-    except NotFound:
-        if jail.stat(path.parent).kind is not Kind.DIRECTORY:
-            raise NotADirectory(str(path.parent)) from None
-        return None
-    if there.kind is Kind.DIRECTORY:
-        raise IsADirectory(str(path))
-    if there.kind is not Kind.FILE:
-        raise NotARegularFile(str(path))
-    return there
-
-
 def start_upload(path: VirtualPath, wish: Wish, works: Works, stages: StageFolder, ended: Ended) -> Upload:
-    """Begin to store `path`. Raises Busy, OffsetPastEnd, QuotaExceeded, and what `replaceable` and `allow` raise."""
-    whole = replaceable(works.jail, path)
-    works.allow(path, whole)
-    bill = Bill(works.ledger, works.account_id, Count.of(whole) if whole else NOTHING, wish.reservation)
-    with works.ledger.changing(works.account_id):
-        stage = _opened(path, works, stages, bill)
-    return _Start(path, works, stage, bill, whole).run(wish, ended)
+    """Begin to store `path`. Raises Busy, OffsetPastEnd, QuotaExceeded, and what `Jail.landing` and `allow` raise."""
+    landing = works.jail.landing(path)
+    try:
+        whole = landing.was
+        works.allow(path, whole)
+        bill = Bill(works.ledger, works.account_id, Count.of(whole) if whole else NOTHING, wish.reservation)
+        with works.ledger.changing(works.account_id):
+            stage = _opened(path, works, stages, bill)
+        return _Start(landing, works, stage, bill).run(wish, ended)
+    except BaseException:
+        landing.close()
+        raise
 
 
 def _opened(path: VirtualPath, works: Works, stages: StageFolder, bill: Bill) -> Stage:
@@ -91,18 +70,19 @@ def _opened(path: VirtualPath, works: Works, stages: StageFolder, bill: Bill) ->
 class _Start:
     """An upload that has its stage and is about to begin."""
 
-    def __init__(self, path: VirtualPath, works: Works, stage: Stage, bill: Bill, whole: Entry | None) -> None:
-        self._path = path
+    def __init__(self, landing: Landing, works: Works, stage: Stage, bill: Bill) -> None:
+        self._landing = landing
+        self._path = landing.path
         self._works = works
         self._stage = stage
         self._bill = bill
-        self._whole = whole
+        self._whole = landing.was
         self._fresh = stage.created  # nothing is lost with the stage
 
     def run(self, wish: Wish, ended: Ended) -> Upload:
         try:
             self._fill(wish)
-            return Upload(self._path, self._stage, self._bill, self._works, ended)
+            return wish.kind(self._path, self._stage, self._bill, self._works, ended)
         except BaseException:
             with suppress(Exception):
                 self._undo()
@@ -110,18 +90,24 @@ class _Start:
             raise
 
     def _fill(self, wish: Wish) -> None:
+        if self._stage.is_patched:  # what a process that died wrote in any order continues nothing
+            self._cut(0, self._stage.size)
+            self._stage.charged()
         size = None if self._stage.created else self._stage.size
         present = Present(self._whole.size if self._whole else None, size)
         start = start_of(str(self._path), present, offset=wish.offset, append=wish.append)
         self._require_room(wish, size or 0)
         kept = start.offset if start.beginning is Beginning.STAGE else 0
         if size and size > kept:
-            with self._works.ledger.changing(self._works.account_id):
-                self._stage.truncate(kept)
-                self._bill.refund(size - kept)
+            self._cut(kept, size)
         if start.beginning is Beginning.WHOLE:
             self._fresh = True
             self._copy(start.offset)
+
+    def _cut(self, kept: int, size: int) -> None:
+        with self._works.ledger.changing(self._works.account_id):
+            self._stage.truncate(kept)
+            self._bill.refund(size - kept)
 
     def _require_room(self, wish: Wish, staged: int) -> None:
         """Refuse an upload of an announced size before its first byte, when it cannot fit as things stand."""
