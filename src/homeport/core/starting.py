@@ -9,13 +9,21 @@ from __future__ import annotations
 import errno
 import os
 from contextlib import closing, suppress
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from homeport.core.bill import NOTHING, Bill, Reservation
 from homeport.core.count import Count
+from homeport.core.entries import Entry, Kind
 from homeport.core.errno_table import storage_error
-from homeport.core.errors import QuotaExceeded, SourceChanged
-from homeport.core.landing import Landing
+from homeport.core.errors import (
+    IsADirectory,
+    NotADirectory,
+    NotARegularFile,
+    NotFound,
+    QuotaExceeded,
+    SourceChanged,
+)
+from homeport.core.jail import Jail
 from homeport.core.paths import VirtualPath
 from homeport.core.resume import Beginning, Present, start_of
 from homeport.core.stages import Stage, StageFolder
@@ -26,28 +34,42 @@ _BLOCK_BYTES = 256 * 1024
 _CANNOT_COPY = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 
 
-class Wish(NamedTuple):
-    """What the peer asks for; `expected_size` is the whole file's in bytes."""
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the peer asks for; `expected_size` is the whole file's in bytes, `kind` what the upload is to be able to."""
 
     offset: int | None = None
     append: bool = False
     expected_size: int | None = None
     reservation: Reservation | None = None
+    kind: type[Upload] = Upload
+
+
+def replaceable(jail: Jail, path: VirtualPath) -> Entry | None:
+    """The file at `path`, None where a new one can be. Raises IsADirectory, NotARegularFile, and for the folder
+    NotFound, NotADirectory, OutsideHome.
+    """
+    try:
+        there = jail.stat(path)
+    except NotFound:
+        if jail.stat(path.parent).kind is not Kind.DIRECTORY:
+            raise NotADirectory(str(path.parent)) from None
+        return None
+    if there.kind is Kind.DIRECTORY:
+        raise IsADirectory(str(path))
+    if there.kind is not Kind.FILE:
+        raise NotARegularFile(str(path))
+    return there
 
 
 def start_upload(path: VirtualPath, wish: Wish, works: Works, stages: StageFolder, ended: Ended) -> Upload:
-    """Begin to store `path`. Raises Busy, OffsetPastEnd, QuotaExceeded, and what `Jail.landing` and `allow` raise."""
-    landing = works.jail.landing(path)
-    try:
-        whole = landing.was
-        works.allow(path, whole)
-        bill = Bill(works.ledger, works.account_id, Count.of(whole) if whole else NOTHING, wish.reservation)
-        with works.ledger.changing(works.account_id):
-            stage = _opened(path, works, stages, bill)
-        return _Start(landing, works, stage, bill).run(wish, ended)
-    except BaseException:
-        landing.close()
-        raise
+    """Begin to store `path`. Raises Busy, OffsetPastEnd, QuotaExceeded, and what `replaceable` and `allow` raise."""
+    whole = replaceable(works.jail, path)
+    works.allow(path, whole)
+    bill = Bill(works.ledger, works.account_id, Count.of(whole) if whole else NOTHING, wish.reservation)
+    with works.ledger.changing(works.account_id):
+        stage = _opened(path, works, stages, bill)
+    return _Start(path, works, stage, bill, whole).run(wish, ended)
 
 
 def _opened(path: VirtualPath, works: Works, stages: StageFolder, bill: Bill) -> Stage:
@@ -70,13 +92,12 @@ def _opened(path: VirtualPath, works: Works, stages: StageFolder, bill: Bill) ->
 class _Start:
     """An upload that has its stage and is about to begin."""
 
-    def __init__(self, landing: Landing, works: Works, stage: Stage, bill: Bill) -> None:
-        self._landing = landing
-        self._path = landing.path
+    def __init__(self, path: VirtualPath, works: Works, stage: Stage, bill: Bill, whole: Entry | None) -> None:
+        self._path = path
         self._works = works
         self._stage = stage
         self._bill = bill
-        self._whole = landing.was
+        self._whole = whole
         self._fresh = stage.created  # nothing is lost with the stage
 
     def run(self, wish: Wish, ended: Ended) -> Upload:
