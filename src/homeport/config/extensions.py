@@ -42,7 +42,7 @@ class ExtensionSettings(Section):
     class_: Annotated[str, AfterValidator(_check_class)] = Field(alias="class")
     """The class to load, as MODULE:CLASS."""
     path: str = ""
-    """A folder to look for the module in, before the installed packages; a relative one starts at the instance folder.
+    """A folder to look for the module in, beside the installed packages; a relative one starts at the instance folder.
     """
     enabled: bool = True
     """Whether this service runs."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from homeport.config.model import Settings
+from homeport.daemon.extension_service import build_extensions
 from homeport.daemon.ftp_service import build_ftp
 from homeport.daemon.service import Place, Service
 from homeport.servers.core_access import CoreAccess
@@ -12,7 +13,7 @@ from homeport.servers.core_access import CoreAccess
 Build = Callable[[Settings, CoreAccess, Place], Iterable[Service]]
 
 # In the order in which they are bound. A protocol joins by one line.
-BUILDERS: tuple[Build, ...] = (build_ftp,)
+BUILDERS: tuple[Build, ...] = (build_ftp, build_extensions)
 
 
 def build_services(settings: Settings, core: CoreAccess, place: Place) -> list[Service]:

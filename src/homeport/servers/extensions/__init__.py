@@ -1,0 +1,1 @@
+"""Services of third parties: what their classes must have, how they are loaded, and the servers that run them."""
