@@ -48,9 +48,9 @@ from homeport.core.growing_digest import Beside
 from homeport.core.jail import Jail
 from homeport.core.paths import NAME_MAX_BYTES, VirtualPath, name_bytes
 from homeport.core.quota import Ledger, Usage
+from homeport.core.random_access import PatchedUpload
 from homeport.core.rights import Rights
 from homeport.core.sessions import SessionRecord
-from homeport.core.random_access import PatchedUpload
 from homeport.core.stages import StageFolder
 from homeport.core.starting import Wish, start_upload
 from homeport.core.transfer import Allow, Download, Ended, Opened, Outcome, Stored, Upload, Works
@@ -251,14 +251,14 @@ class Home:
         """
         with self._changing("rename", source):
             self._require(Rights.RENAME, source)
-            replace = self._account.rights.allows(Rights.OVERWRITE)
+            allowed = self._account.rights.allows(Rights.OVERWRITE)
             try:
                 replaced = self._jail.rename(source, target, replace=replace and allowed)
             except AlreadyExists as error:
-                raise RightMissing(str(target), "overwrite") from error
-            if replaced:
                 if not replace:
                     raise
+                raise RightMissing(str(target), "overwrite") from error
+            if replaced:
                 self._refund(replaced)
         self._chronicle.done_both(Renamed, source, target)
 
@@ -331,7 +331,6 @@ class Home:
         assert isinstance(upload, PatchedUpload)
         return upload
 
-
     def unique_name(self, path: VirtualPath) -> VirtualPath:
         """`path`, or one resembling it, where nothing is and nothing is coming: for `begin_upload(..., new=True)`."""
         self._require(Rights.WRITE, path)
@@ -360,11 +359,6 @@ class Home:
 
     # Transfers, within
 
-    def _download(self, path: VirtualPath, offset: int, ended: Ended, *, may_block: bool = True) -> Download:
-        self._require(Rights.READ, path)
-        fd, found = self._jail.open_and_look(path, may_block=may_block)
-        try:
-            if offset > found.st_size:
     def _begin(self, path: VirtualPath, wish: Wish, *, new: bool) -> Upload:
         try:
             with self._chronicle.deed("upload", path):
@@ -376,6 +370,11 @@ class Home:
                 wish.reservation.release()
             raise
 
+    def _download(self, path: VirtualPath, offset: int, ended: Ended, *, may_block: bool = True) -> Download:
+        self._require(Rights.READ, path)
+        fd, found = self._jail.open_and_look(path, may_block=may_block)
+        try:
+            if offset > found.st_size:
                 raise OffsetPastEnd(str(path), offset, found.st_size)
             sha256 = self._services.digests.load(fd, found, may_block=may_block)
             return Download(path, Opened(fd, found), offset, ended, sha256=sha256)

@@ -60,10 +60,10 @@ _RENAMING: Mapping[int, ErrorOf] = {
 
 _INSTALLING: Mapping[int, ErrorOf] = {errno.EXDEV: lambda _: StageElsewhere()}
 
-# What no file can be put in place of.
-_NOT_REPLACED: Mapping[Kind, Callable[[str], HomeportError]] = {
 _READING_LINK: Mapping[int, ErrorOf] = {errno.EINVAL: lambda path: InvalidPath(path, "is no link")}
 
+# What no file can be put in place of.
+_NOT_REPLACED: Mapping[Kind, Callable[[str], HomeportError]] = {
     Kind.DIRECTORY: IsADirectory,
     Kind.OTHER: NotARegularFile,
 }
@@ -167,6 +167,17 @@ class Jail:
             os.close(handle)
         return (now.st_ino, now.st_dev) == (found.st_ino, found.st_dev)
 
+    def read_link(self, path: VirtualPath) -> str:
+        """What the link at `path` says. Raises OutsideHome when that is not a way within the home."""
+        with self._lookup.named(path) as (parent, name), self._lookup.errors(path, _READING_LINK):
+            target = name_text(os.readlink(name, dir_fd=parent))
+        depth = len(path.parent.segments)
+        for segment in target.split("/"):
+            depth += {"..": -1, ".": 0, "": 0}.get(segment, 1)
+            if depth < 0 or target.startswith("/"):
+                raise OutsideHome(str(path))
+        return target
+
     def open_directory(self, path: VirtualPath) -> int:
         """Open the folder at `path`; returns a descriptor that the caller closes."""
         with self._lookup.errors(path):
@@ -200,17 +211,6 @@ class Jail:
     def names(self, path: VirtualPath) -> Iterator[Iterator[str]]:
         """The names in the folder at `path`, in the disk's order, without looking at what they stand for."""
         fd = self.open_directory(path)
-    def read_link(self, path: VirtualPath) -> str:
-        """What the link at `path` says. Raises OutsideHome when that is not a way within the home."""
-        with self._lookup.named(path) as (parent, name), self._lookup.errors(path, _READING_LINK):
-            target = name_text(os.readlink(name, dir_fd=parent))
-        depth = len(path.parent.segments)
-        for segment in target.split("/"):
-            depth += {"..": -1, ".": 0, "": 0}.get(segment, 1)
-            if depth < 0 or target.startswith("/"):
-                raise OutsideHome(str(path))
-        return target
-
         try:
             with closing(names_of(fd, self._lookup.errors(path))) as names:
                 yield names
