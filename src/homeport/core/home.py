@@ -13,7 +13,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 
@@ -37,6 +37,7 @@ from homeport.core.entries import Entry, Kind
 from homeport.core.errors import (
     AlreadyExists,
     Busy,
+    HomeportError,
     IsADirectory,
     NotARegularFile,
     NotFound,
@@ -44,6 +45,7 @@ from homeport.core.errors import (
     RightMissing,
     StorageFull,
 )
+from homeport.core.group_commit import commit_together
 from homeport.core.growing_digest import Beside
 from homeport.core.jail import Jail
 from homeport.core.paths import NAME_MAX_BYTES, VirtualPath, name_bytes
@@ -330,6 +332,10 @@ class Home:
         upload = self._begin(path, wish, new=new)
         assert isinstance(upload, PatchedUpload)
         return upload
+
+    def commit_together(self, sealed: Sequence[Upload]) -> Sequence[Stored | HomeportError]:
+        """End many uploads at once, each as `Upload.commit` does; see `homeport.core.group_commit`."""
+        return commit_together(sealed, self._services.durability)
 
     def unique_name(self, path: VirtualPath) -> VirtualPath:
         """`path`, or one resembling it, where nothing is and nothing is coming: for `begin_upload(..., new=True)`."""

@@ -22,12 +22,13 @@ from homeport.core.arbiter import Arbiter
 from homeport.core.bill import Bill
 from homeport.core.count import Count
 from homeport.core.digests import DigestStore
-from homeport.core.durability import Durability
+from homeport.core.durability import Durability, Policy
 from homeport.core.entries import Entry
 from homeport.core.errno_table import storage_error
 from homeport.core.errors import (
     DigestMismatch,
     HomeportError,
+    InvalidPath,
     QuotaExceeded,
     SizeMismatch,
     SourceChanged,
@@ -99,7 +100,10 @@ class Upload:
     """One upload under way. Leaving its `with` block without `commit` keeps what came, to be continued.
 
     `offset` is how many bytes were there when it began, `moved` how many came since, `size` how many are there now.
+    Where `modified_ns` is set, the file is to be that old, in nanoseconds since the epoch.
     """
+
+    modified_ns: int | None = None
 
     def __init__(self, path: VirtualPath, stage: Stage, bill: Bill, works: Works, ended: Ended) -> None:
         """Take over a stage whose content is charged already, at whose end the upload goes on.
@@ -119,6 +123,8 @@ class Upload:
         self._refusal: QuotaExceeded | None = None
         self._replacing: Entry | None = None
         self._worthless = False
+        self._sealed: str | None = None  # the digest, when nothing more comes
+        self._replaced = False
         self._overfull = False
         self._closed = False
         self._turn = works.arbiter.enter(works.account_id, self)
@@ -155,15 +161,66 @@ class Upload:
         what Jail.install raises, and StorageError. `abort` is to follow.
         """
         with self._lock:
+            self.seal(expected_size=expected_size, expected_sha256=expected_sha256)
+            try:
+                self._works.durability.flush(self._stage.fd)
+            except HomeportError:
+                self.spoil()
+                raise
+            lasting = self._works.durability.policy is not Policy.NEVER
+            return self.conclude(self.install(self._works.durability.flush_directory if lasting else None))
+
+    # A commit's steps, for whoever makes several uploads last at once: see `homeport.core.group_commit`.
+
+    def fileno(self) -> int:
+        """The descriptor whose bytes must last before `install`."""
+        return self._stage.fd
+
+    def seal(self, *, expected_size: int | None = None, expected_sha256: str | None = None) -> None:
+        """Nothing more comes: compare, and keep the digest with the stage, so that both arrive in one step.
+
+        Raises as `commit` does.
+        """
+        with self._lock:
             self._require_open()
             digest = self._digest.hexdigest()
             self._compare(digest, expected_size, expected_sha256)
-            self._make_lasting(digest)
-            replaced, failure = self._install()
-            self._close(digest, str(failure) if failure else None)
+            if self.modified_ns is not None:
+                self._set_modified(self.modified_ns)
+            self._works.digests.store(self._stage.fd, digest)
+            self._sealed = digest
+
+    def spoil(self) -> None:
+        """It could not be made to last: the kernel may have dropped what it could not write and will not say so again.
+
+        `abort` is to follow.
+        """
+        self._worthless = True
+
+    def install(self, flush: Callable[[int], None] | None) -> HomeportError | None:
+        """Put the sealed file in place; `flush`, if any, gets the folder's descriptor. Raises as `commit` does.
+
+        Returns why it may not last although it is in place.
+        """
+        with self._lock:
+            self._require_open()
+            assert self._sealed is not None, "only what was sealed is put in place"
+            self._replaced, failure = self._install(flush)
+            return failure
+
+    def conclude(self, failure: HomeportError | None) -> Stored:
+        """The end of an upload that was put in place; raises `failure`, why it may not last, if there is one."""
+        with self._lock:
+            assert self._sealed is not None, "only what was sealed is put in place"
+            self._close(self._sealed, str(failure) if failure else None)
             if failure:
                 raise failure
-            return Stored(self.size, digest, replaced)
+            return Stored(self.size, self._sealed, self._replaced)
+
+    def sha256_so_far(self) -> str:
+        """The digest of what is there now, in hexadecimal: what a client compares that goes on from `offset`."""
+        with self._lock:
+            return self._digest.hexdigest()
 
     def abort(self, reason: str) -> None:
         """End without a file. What came is kept unless it is worthless or has no room; does nothing after the end.
@@ -252,28 +309,33 @@ class Upload:
             self._worthless = True
             raise DigestMismatch(str(self.path), expected_sha256.lower(), digest)
 
-    def _make_lasting(self, digest: str) -> None:
-        """Keep the digest with the stage, so that both arrive in one step, and have both on the disk."""
-        self._works.digests.store(self._stage.fd, digest)
+    def _set_modified(self, modified_ns: int) -> None:
         try:
-            self._works.durability.flush(self._stage.fd)
-        except HomeportError:
-            # The kernel may have dropped what it could not write and will not say so again.
-            self._worthless = True
-            raise
+            os.utime(self._stage.fd, ns=(modified_ns, modified_ns))
+        except OverflowError as error:
+            raise InvalidPath(str(self.path), "the file system cannot hold this time") from error
+        except OSError as error:
+            raise storage_error(error) from error
 
-    def _install(self) -> tuple[bool, HomeportError | None]:
+    def _install(self, flush_directory: Callable[[int], None] | None) -> tuple[bool, HomeportError | None]:
         """Put the stage in place and settle the bill; whether it replaced something, and why it may not last."""
         failures: list[HomeportError] = []
         stage, works = self._stage, self._works
 
         def flush(folder: int) -> None:
             # In place already: a failure must not keep the bill from being settled.
-            _caught(failures, works.durability.flush_directory, folder)
+            assert flush_directory is not None
+            _caught(failures, flush_directory, folder)
 
         with works.ledger.changing(works.account_id):
             try:
-                works.jail.install(stage.directory_fd, stage.name, self.path, approve=self._approve, flush=flush)
+                works.jail.install(
+                    stage.directory_fd,
+                    stage.name,
+                    self.path,
+                    approve=self._approve,
+                    flush=flush if flush_directory else None,
+                )
             except HomeportError as error:
                 if self._is_staged():
                     raise
