@@ -1,0 +1,1 @@
+"""Commands of accounts, confined: what SSH gives away, and what any other protocol may."""

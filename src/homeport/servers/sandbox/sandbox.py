@@ -1,0 +1,102 @@
+"""Where confined commands are started: what every protocol that gives commands away is given.
+
+The one rule: the event loop never starts a process itself. Starting takes milliseconds, and far more where a server
+with much memory would be forked; threads do it that live as long as the server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from homeport.servers.sandbox import bubblewrap
+from homeport.servers.sandbox.bubblewrap import Confiner, SandboxUnavailable
+from homeport.servers.sandbox.launch import Launched, LaunchFailed, Order, launch
+from homeport.servers.sandbox.running import RunningCommand, adopt_orphans
+
+_STARTERS = 2  # one machine makes namespaces one after the other anyway
+_BROKEN = "the sandbox could not be made; the administrator finds the reason in the server's log"
+
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
+
+
+class TooManyCommands(Exception):
+    """The account runs as many commands as it may; the text says so."""
+
+
+class Sandbox:
+    """For one event loop. `scratch` is a folder for what must be made once, `path` where bubblewrap is looked for."""
+
+    def __init__(self, scratch: Path, path: str | None = None) -> None:
+        self._scratch = scratch
+        self._path = path
+        self._confiner: Confiner | None = None
+        self._starters = ThreadPoolExecutor(_STARTERS, "homeport-exec")
+        self._running: Counter[Hashable] = Counter()
+
+    @contextmanager
+    def place(self, owner: Hashable, most: int) -> Iterator[None]:
+        """Around one command of the owner, who runs at most so many at once. Raises TooManyCommands."""
+        if self._running[owner] >= most:
+            raise TooManyCommands(f"this account runs {most} commands already; end one and try again")
+        self._running[owner] += 1
+        try:
+            yield
+        finally:
+            self._running[owner] -= 1
+            if not self._running[owner]:
+                del self._running[owner]
+
+    async def prepare(self) -> Confiner:
+        """What this machine confines with; looked at once, and again as long as something is missing.
+
+        Raises SandboxUnavailable.
+        """
+        if self._confiner is None:
+            self._confiner = await self._off_loop(functools.partial(bubblewrap.prepare, self._scratch, self._path))
+            adopt_orphans()
+        return self._confiner
+
+    async def start(self, make_order: Callable[[Confiner], Order]) -> RunningCommand:
+        """Start the command that `make_order` gives. Raises SandboxUnavailable.
+
+        One who is cancelled meanwhile leaves nothing behind.
+        """
+        confiner = await self.prepare()
+        order = make_order(confiner)
+        starting = asyncio.ensure_future(self._off_loop(functools.partial(launch, confiner, order)))
+        terminal = order.terminal is not None
+        try:
+            launched = await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            starting.add_done_callback(functools.partial(_abandon, terminal=terminal))
+            raise
+        except LaunchFailed as error:
+            _log.error("a command could not be started: %s", error)
+            self._confiner = None  # something may have changed: look again next time
+            raise SandboxUnavailable(_BROKEN) from error
+        return RunningCommand(launched, terminal=terminal)
+
+    def close(self) -> None:
+        """End the threads, and with them all commands. Blocks until a start under way has ended."""
+        self._starters.shutdown()
+
+    async def _off_loop(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._starters, call)
+
+
+def _abandon(starting: asyncio.Future[Launched], *, terminal: bool) -> None:
+    """Nobody waits for the command any more that has just been started."""
+    if starting.cancelled() or starting.exception() is not None:
+        return
+    command = RunningCommand(starting.result(), terminal=terminal)
+    command.kill("nobody waits for it")
+    command.close()
