@@ -80,17 +80,10 @@ def test_where_no_file_can_be_none_is_begun(
     assert house.usage("ann") == house.recount("ann") == before
 
 
-def test_a_parent_that_became_a_file_is_no_folder(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Between two looks: first nothing is found, then the parent is a file.
-    jail = home._jail
-    real = jail.stat
-    monkeypatch.setattr(jail, "stat", lambda path: real(FILE) if path != FILE.child("x") else missing(path))
-
-    def missing(path: VirtualPath) -> None:
-        raise NotFound(str(path))
-
-    with pytest.raises(NotADirectory):
-        starting.replaceable(jail, FILE.child("x"))
+def test_a_disk_that_cannot_say_what_is_there_begins_nothing(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "lstat", errno_of(errno.EIO))
+    with pytest.raises(StorageFailed):
+        home.begin_upload(FILE)
 
 
 def test_a_busy_path_is_refused_and_nothing_is_charged(house: House, home: Home) -> None:
@@ -149,7 +142,7 @@ def test_a_reservation_outlives_no_refusal(house: House, home: Home) -> None:
 
 
 def errno_of(number: int) -> Any:
-    def fail(*_: object) -> int:
+    def fail(*_: object, **__: object) -> int:
         raise OSError(number, "")
 
     return fail

@@ -33,6 +33,7 @@ from homeport.core.errors import (
     InvalidPath,
     IsADirectory,
     NotARegularFile,
+    NotFound,
     OutsideHome,
     RootRefused,
     StageElsewhere,
@@ -110,6 +111,36 @@ class Jail:
             return os.fstat(fd)
         finally:
             os.close(fd)
+
+    def replaceable(self, path: VirtualPath) -> Entry | None:
+        """The file that an upload of `path` would replace as things are now, None where a new one can be.
+
+        Raises IsADirectory, NotARegularFile, and for the folder NotFound, NotADirectory, OutsideHome.
+        """
+        if path.is_root:
+            raise IsADirectory(str(path))
+        parent, name = self._lookup.folder_of(path)
+        try:
+            there = self._seen_through(_there(parent, name, path), path)
+        except OSError as error:
+            raise self._lookup.failure(error, path) from error
+        finally:
+            os.close(parent)
+        if there is not None and there.kind is not Kind.FILE:
+            raise _NOT_REPLACED.get(there.kind, NotARegularFile)(str(path))
+        return there
+
+    def _seen_through(self, there: Entry | None, path: VirtualPath) -> Entry | None:
+        """What an upload of `path` will replace: of a link what it leads to, and a name in whatever Unicode form."""
+        if there is None:
+            if str(path).isascii():
+                return None
+        elif there.kind is not Kind.LINK:
+            return there
+        try:
+            return self.stat(path)
+        except NotFound:
+            return None
 
     def locate(self, path: VirtualPath) -> VirtualPath:
         """`path` as its names are spelled on disk (NFC, NFD), or as it came where nothing is found."""
@@ -322,23 +353,29 @@ class Jail:
         """
         if path.is_root:
             raise IsADirectory(str(path))
-        place = Place(stage_fd, name_bytes(stage_name))
-        with closing(self._lookup.targets(path)) as targets:
-            for parent, name in targets:
-                try:
-                    with self._lookup.changing():
-                        there = _there(parent, name, path)
-                        if there is not None and there.kind is Kind.LINK:
-                            continue
-                        old = _replace(place, Place(parent, name), there, path, approve)
-                    if old is not None:
-                        old.become_blank(place)
-                    if flush:
-                        _flush(parent, flush)
-                except OSError as error:
-                    raise self._lookup.failure(error, path, _INSTALLING) from error
-                return there
+        installing = _Installing(Place(stage_fd, name_bytes(stage_name)), path, approve, flush)
+        try:
+            with closing(self._lookup.targets(path)) as targets:
+                for place in targets:
+                    if self._install_at(Place(*place), installing):
+                        return installing.replaced
+        except OSError as error:
+            raise self._lookup.failure(error, path, _INSTALLING) from error
         raise OutsideHome(str(path))
+
+    def _install_at(self, target: Place, installing: _Installing) -> bool:
+        """Whether it stands there now; not where a link has the name."""
+        with self._lookup.changing():
+            there = _there(target.folder, target.name, installing.path)
+            if there is not None and there.kind is Kind.LINK:
+                return False
+            old = _replace(installing, target, there)
+        installing.replaced = there
+        if old is not None:
+            old.become_blank(installing.stage)
+        if installing.flush:
+            _flush(target.folder, installing.flush)
+        return True
 
     def set_times(self, path: VirtualPath, mtime_ns: int) -> Entry:
         """Set when the file or folder was last changed; returns it with the time that the disk could hold."""
@@ -380,15 +417,32 @@ def _there(parent: int, name: bytes, path: VirtualPath) -> Entry | None:
         return None
 
 
-def _replace(
-    stage: Place, target: Place, there: Entry | None, path: VirtualPath, approve: Callable[[Entry | None], None] | None
-) -> Replaced | None:
+class _Installing:
+    """What is to be installed under which path, and what it `replaced` in the end."""
+
+    __slots__ = ("approve", "flush", "path", "replaced", "stage")
+
+    def __init__(
+        self,
+        stage: Place,
+        path: VirtualPath,
+        approve: Callable[[Entry | None], None] | None,
+        flush: Callable[[int], None] | None,
+    ) -> None:
+        self.stage = stage
+        self.path = path
+        self.approve = approve
+        self.flush = flush
+        self.replaced: Entry | None = None
+
+
+def _replace(installing: _Installing, target: Place, there: Entry | None) -> Replaced | None:
     """Put the stage in the place of what is `there`, if that may be done."""
     if there is not None and there.kind in _NOT_REPLACED:
-        raise _NOT_REPLACED[there.kind](str(path))
-    if approve:
-        approve(there)
-    return put_in_place(stage, target, there)
+        raise _NOT_REPLACED[there.kind](str(installing.path))
+    if installing.approve:
+        installing.approve(there)
+    return put_in_place(installing.stage, target, there)
 
 
 def _reopen(handle: int) -> int | None:

@@ -185,6 +185,14 @@ class Lookup:
         finally:
             os.close(fd)
 
+    def folder_of(self, path: VirtualPath) -> tuple[int, bytes]:
+        """As `parent`, for a descriptor that the caller closes; errors are about the folder itself."""
+        name = name_bytes(_single(path))
+        try:
+            return self.open(path.parent, _PARENT), name
+        except OSError as error:
+            raise self.failure(error, path.parent) from error
+
     @contextmanager
     def named(self, path: VirtualPath) -> Iterator[tuple[int, bytes]]:
         """As `parent`, for a name that exists, in whatever Unicode form."""

@@ -9,21 +9,13 @@ from __future__ import annotations
 import errno
 import os
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from homeport.core.bill import NOTHING, Bill, Reservation
 from homeport.core.count import Count
-from homeport.core.entries import Entry, Kind
+from homeport.core.entries import Entry
 from homeport.core.errno_table import storage_error
-from homeport.core.errors import (
-    IsADirectory,
-    NotADirectory,
-    NotARegularFile,
-    NotFound,
-    QuotaExceeded,
-    SourceChanged,
-)
-from homeport.core.jail import Jail
+from homeport.core.errors import QuotaExceeded, SourceChanged
 from homeport.core.paths import VirtualPath
 from homeport.core.resume import Beginning, Present, start_of
 from homeport.core.stages import Stage, StageFolder
@@ -34,8 +26,7 @@ _BLOCK_BYTES = 256 * 1024
 _CANNOT_COPY = frozenset({errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(NamedTuple):
     """What the peer asks for; `expected_size` is the whole file's in bytes, `kind` what the upload is to be able to."""
 
     offset: int | None = None
@@ -45,26 +36,9 @@ class Wish:
     kind: type[Upload] = Upload
 
 
-def replaceable(jail: Jail, path: VirtualPath) -> Entry | None:
-    """The file at `path`, None where a new one can be. Raises IsADirectory, NotARegularFile, and for the folder
-    NotFound, NotADirectory, OutsideHome.
-    """
-    try:
-        there = jail.stat(path)
-    except NotFound:
-        if jail.stat(path.parent).kind is not Kind.DIRECTORY:
-            raise NotADirectory(str(path.parent)) from None
-        return None
-    if there.kind is Kind.DIRECTORY:
-        raise IsADirectory(str(path))
-    if there.kind is not Kind.FILE:
-        raise NotARegularFile(str(path))
-    return there
-
-
 def start_upload(path: VirtualPath, wish: Wish, works: Works, stages: StageFolder, ended: Ended) -> Upload:
-    """Begin to store `path`. Raises Busy, OffsetPastEnd, QuotaExceeded, and what `replaceable` and `allow` raise."""
-    whole = replaceable(works.jail, path)
+    """Begin to store `path`. Raises Busy, OffsetPastEnd, QuotaExceeded, what `Jail.replaceable` and `allow` raise."""
+    whole = works.jail.replaceable(path)
     works.allow(path, whole)
     bill = Bill(works.ledger, works.account_id, Count.of(whole) if whole else NOTHING, wish.reservation)
     with works.ledger.changing(works.account_id):
