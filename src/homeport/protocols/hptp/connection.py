@@ -43,8 +43,8 @@ from homeport.protocols.hptp.frames import MAX_STREAM, PING_BYTES, FrameReader, 
 from homeport.protocols.hptp.items import frames_of_items, items_of
 from homeport.protocols.hptp.limits import Limits, read_hello
 from homeport.protocols.hptp.output import Buffer, Output
-from homeport.protocols.hptp.states import HALVES, MAY_CROSS, SENDS, Half, Phase, Role
-from homeport.protocols.hptp.stream import Stream
+from homeport.protocols.hptp.states import HALVES, SENDS, Half, Phase, Role
+from homeport.protocols.hptp.stream import Stream, Streams
 from homeport.protocols.hptp.strict_json import MAX_CONTROL_BYTES, Json
 from homeport.protocols.hptp.windows import ReceiveWindow, SendWindow
 
@@ -58,8 +58,8 @@ class Connection:
     """One side. `limits` is what it announces; HELLO waits in `take_output` from the start."""
 
     __slots__ = (
-        "_auth_left", "_events", "_hears", "_last_heard", "_last_opened", "_leaving_at", "_output", "_peer_leaves",
-        "_phase", "_reader", "_receiving", "_sending", "_streams", "limits", "peer", "role",
+        "_auth_left", "_events", "_hears", "_output", "_phase", "_reader", "_receiving", "_sending", "_streams",
+        "limits", "peer", "role",
     )  # fmt: skip
 
     def __init__(self, role: Role, limits: Limits) -> None:
@@ -71,11 +71,7 @@ class Connection:
         self._reader = FrameReader(limits.max_payload, _MAX_CONTROL_BEFORE_LOGIN)
         self._output = Output()
         self._events: list[Event] = []
-        self._streams: dict[int, Stream] = {}
-        self._last_opened = 0  # by us, as the client
-        self._last_heard = 0  # opened by the peer, as the server
-        self._leaving_at: int | None = None  # after our GOAWAY: streams beyond are not served
-        self._peer_leaves = False
+        self._streams = Streams(role)
         self._receiving = ReceiveWindow(limits.connection_window)
         self._sending = SendWindow(0)
         self._auth_left = _MAX_AUTH_MESSAGES
@@ -104,32 +100,32 @@ class Connection:
     @property
     def streams(self) -> int:
         """How many streams are not over."""
-        return len(self._streams)
+        return len(self._streams.open)
 
     @property
     def can_open(self) -> bool:
         """Whether the server would take one more request now."""
         return (
             self._phase is Phase.OPEN
-            and not self._peer_leaves
-            and self._leaving_at is None
+            and not self._streams.peer_leaves
+            and self._streams.leaving_at is None
             and self.peer is not None
-            and len(self._streams) < self.peer.max_streams
-            and self._last_opened < MAX_STREAM
+            and len(self._streams.open) < self.peer.max_streams
+            and self._streams.last_opened < MAX_STREAM
         )
 
     def credit(self, stream: int) -> int:
         """How many bytes `send_data` takes now; 0 also for a stream that takes no more at all."""
-        found = self._streams.get(stream)
-        if found is None or FrameType.DATA not in HALVES[self._half_of(found, self.role)]:
+        found = self._streams.open.get(stream)
+        if found is None or FrameType.DATA not in HALVES[found.half(self.role)]:
             return 0
         return min(found.sending.credit, self._sending.credit)
 
     def is_open(self, stream: int) -> bool:
         """Whether the stream exists and our half of it has not ended."""
-        found = self._streams.get(stream)
+        found = self._streams.open.get(stream)
         ended = (Half.OVER, Half.DONE, Half.CANCELLED)
-        return found is not None and self._half_of(found, self.role) not in ended
+        return found is not None and found.half(self.role) not in ended
 
     # --- bytes and events ---
 
@@ -190,13 +186,13 @@ class Connection:
 
     def go_away(self, code: str, message: str) -> None:
         """Take no new requests; those that came are still to be answered. The second time says nothing new."""
-        if self._phase is not Phase.CLOSED and self._leaving_at is None:
-            self._leaving_at = self._last_heard
+        if self._phase is not Phase.CLOSED and self._streams.leaving_at is None:
+            self._streams.leaving_at = self._streams.last_heard
             self._say_goodbye(code, message)
 
     def close(self) -> None:
         """The program gives the connection up: nothing is heard or said any more."""
-        self._streams.clear()
+        self._streams.open.clear()
         self._move(Phase.CLOSED)
 
     # --- what the program says: streams ---
@@ -205,10 +201,10 @@ class Connection:
         """Send a REQUEST; its stream's number. Raises Misuse unless `can_open`, ValueError for what is no JSON."""
         if not self.can_open or self.peer is None:
             raise Misuse("no request can be made now")
-        stream = self._last_opened + 1
+        stream = self._streams.last_opened + 1
         self._output.put_json(FrameType.REQUEST, stream, {"op": op, **arguments})
-        self._last_opened = stream
-        self._streams[stream] = Stream(op, self.limits.stream_window, self.peer.stream_window)
+        self._streams.last_opened = stream
+        self._streams.open[stream] = Stream(op, self.limits.stream_window, self.peer.stream_window)
         return stream
 
     def send_head(self, stream: int, head: Mapping[str, Json]) -> None:
@@ -254,7 +250,7 @@ class Connection:
 
     def cancel(self, stream: int, reason: str) -> None:
         """As the client: the answer is not wanted. Its RESULT or ERROR still comes, and nothing before it."""
-        found = self._streams.get(stream)
+        found = self._streams.open.get(stream)
         if found is not None and found.client is not Half.CANCELLED:
             self._send_json(FrameType.CANCEL, stream, {"reason": reason})
             found.deaf = True
@@ -264,14 +260,11 @@ class Connection:
         if self._phase is Phase.CLOSED:
             return
         self._give_back(0, self._receiving, amount)
-        found = self._streams.get(stream)
-        if found is not None and not found.deaf and FrameType.DATA in HALVES[self._half_of(found, self.role.peer)]:
+        found = self._streams.open.get(stream)
+        if found is not None and not found.deaf and FrameType.DATA in HALVES[found.half(self.role.peer)]:
             self._give_back(stream, found.receiving, amount)
 
     # --- inside: saying ---
-
-    def _half_of(self, stream: Stream, role: Role) -> Half:
-        return stream.client if role is Role.CLIENT else stream.server
 
     def _speak(self, number: int, kind: FrameType) -> Stream | None:
         """The stream on which we say `kind`, moved on by it; None when nobody would hear it any more."""
@@ -279,20 +272,7 @@ class Connection:
             return None
         if self._phase is not Phase.OPEN or kind not in SENDS[self.role][Phase.OPEN]:
             raise Misuse(f"{kind.name} is not to be said by the {self.role.value} {self._phase.value}")
-        stream = self._streams.get(number)
-        if stream is None:
-            if self.role is Role.CLIENT and 0 < number <= self._last_opened:
-                return None  # its answer has come meanwhile
-            raise Misuse(f"{kind.name} on stream {number}, which is not open")
-        half = self._half_of(stream, self.role)
-        after = HALVES[half].get(kind)
-        if after is None:
-            raise Misuse(f"{kind.name} on stream {number}, on which the {self.role.value} has said {half.value}")
-        if self.role is Role.CLIENT:
-            stream.client = after
-        else:
-            stream.server = after
-        return stream
+        return self._streams.speak(number, kind)
 
     def _send_json(self, kind: FrameType, number: int, value: Mapping[str, Json]) -> None:
         payload = strict_json.encode(value)
@@ -302,7 +282,7 @@ class Connection:
         self._output.put(kind, number, payload)
         if stream.server is Half.OVER:
             stream.deaf = True
-            self._forget_if_over(number, stream)
+            self._streams.forget_if_over(number)
 
     def _give_back(self, number: int, window: ReceiveWindow, amount: int) -> None:
         portion = window.consume(amount)
@@ -310,7 +290,7 @@ class Connection:
             self._output.put(FrameType.WINDOW, number, portion.to_bytes(4, "big"), reflex=True)
 
     def _say_goodbye(self, code: str, message: str) -> None:
-        last = self._last_heard if self._leaving_at is None else self._leaving_at
+        last = self._streams.last_heard if self._streams.leaving_at is None else self._streams.leaving_at
         self._output.put_json(FrameType.GOAWAY, 0, {"code": code, "message": message, "last_stream": last})
 
     def _move(self, phase: Phase) -> None:
@@ -324,10 +304,6 @@ class Connection:
     def _close(self, event: Broken) -> None:
         self.close()
         self._events.append(event)
-
-    def _forget_if_over(self, number: int, stream: Stream) -> None:
-        if stream.is_over:
-            self._streams.pop(number, None)
 
     # --- inside: hearing the connection ---
 
@@ -354,11 +330,11 @@ class Connection:
         code, message, last = said.get("code"), said.get("message"), said.get("last_stream")
         if not isinstance(code, str) or not isinstance(message, str) or type(last) is not int:
             raise ProtocolFault(FaultCode.JSON_MALFORMED, "GOAWAY without `code`, `message` and `last_stream`")
-        self._peer_leaves = True
+        self._streams.peer_leaves = True
         self._events.append(GoingAway(code, message, last))
         if self.role is Role.CLIENT:
-            for number in [number for number in self._streams if number > last]:
-                stream = self._streams.pop(number)
+            for number in [number for number in self._streams.open if number > last]:
+                stream = self._streams.open.pop(number)
                 if not stream.told:
                     self._events.append(ErrorReceived(number, "going-away", message, {}))
 
@@ -367,7 +343,7 @@ class Connection:
         if number == 0:
             self._sending.grant(amount)
         else:
-            stream = self._listen(number, FrameType.WINDOW)
+            stream = self._streams.listen(number, FrameType.WINDOW)
             if stream is None:
                 return
             stream.sending.grant(amount)
@@ -375,51 +351,29 @@ class Connection:
 
     # --- inside: hearing streams ---
 
-    def _listen(self, number: int, kind: FrameType) -> Stream | None:
-        """The stream on which the peer said `kind`, moved on by it; None when it is over and this was late."""
-        stream = self._streams.get(number)
-        if stream is None:
-            if self._is_beyond(number) or (kind in MAY_CROSS and number <= max(self._last_heard, self._last_opened)):
-                return None
-            raise ProtocolFault(FaultCode.STREAM_MALFORMED, f"{kind.name} on stream {number}, which is not open")
-        half = self._half_of(stream, self.role.peer)
-        after = HALVES[half].get(kind)
-        if after is None:
-            text = f"{kind.name} on stream {number}, on which the {self.role.peer.value} has said {half.value}"
-            raise ProtocolFault(FaultCode.FRAME_UNEXPECTED, text)
-        if self.role is Role.CLIENT:
-            stream.server = after
-        else:
-            stream.client = after
-        return stream
-
-    def _is_beyond(self, number: int) -> bool:
-        """Whether the stream was opened after our GOAWAY, or answered for by the peer's."""
-        if self.role is Role.SERVER:
-            return self._leaving_at is not None and self._leaving_at < number <= self._last_heard
-        return self._peer_leaves and number <= self._last_opened
-
     def _hear_request(self, number: int, payload: memoryview) -> None:
-        if number <= self._last_heard:
-            raise ProtocolFault(FaultCode.STREAM_MALFORMED, f"REQUEST on stream {number} after {self._last_heard}")
+        if number <= self._streams.last_heard:
+            raise ProtocolFault(
+                FaultCode.STREAM_MALFORMED, f"REQUEST on stream {number} after {self._streams.last_heard}"
+            )
         arguments = strict_json.decode(bytes(payload))
         op = arguments.pop("op", None)
         if not isinstance(op, str):
             raise ProtocolFault(FaultCode.JSON_MALFORMED, "REQUEST without `op`")
-        self._last_heard = number
-        if self._leaving_at is not None:
+        self._streams.last_heard = number
+        if self._streams.leaving_at is not None:
             return
-        if len(self._streams) >= self.limits.max_streams:
+        if len(self._streams.open) >= self.limits.max_streams:
             raise ProtocolFault(FaultCode.STREAMS_TOO_MANY, f"more than {self.limits.max_streams} streams at once")
         assert self.peer is not None
-        self._streams[number] = Stream(op, self.limits.stream_window, self.peer.stream_window)
+        self._streams.open[number] = Stream(op, self.limits.stream_window, self.peer.stream_window)
         self._events.append(RequestReceived(number, op, arguments))
 
     def _hear_data(self, number: int, payload: memoryview) -> None:
         amount = len(payload)
         if not self._receiving.take(amount):
             raise ProtocolFault(FaultCode.WINDOW_OVERRUN, _OVERRUN)
-        stream = self._listen(number, FrameType.DATA)
+        stream = self._streams.listen(number, FrameType.DATA)
         if stream is None or stream.deaf:
             self._give_back(0, self._receiving, amount)
         elif stream.receiving.take(amount):
@@ -441,10 +395,10 @@ class Connection:
 
     def _hear_end(self, number: int, payload: memoryview) -> None:
         trailer = strict_json.decode(bytes(payload))
-        stream = self._listen(number, FrameType.END)
+        stream = self._streams.listen(number, FrameType.END)
         if stream is None:
             return
-        self._forget_if_over(number, stream)
+        self._streams.forget_if_over(number)
         if not stream.deaf:
             self._events.append(EndReceived(number, trailer))
 
@@ -452,23 +406,23 @@ class Connection:
         reason = strict_json.decode(bytes(payload)).get("reason")
         if not isinstance(reason, str):
             raise ProtocolFault(FaultCode.JSON_MALFORMED, "CANCEL without `reason`")
-        stream = self._listen(number, FrameType.CANCEL)
+        stream = self._streams.listen(number, FrameType.CANCEL)
         if stream is None:
             return
-        self._forget_if_over(number, stream)
+        self._streams.forget_if_over(number)
         if not stream.deaf:
             stream.deaf = True
             self._events.append(CancelReceived(number, reason))
 
     def _hear_head(self, number: int, payload: memoryview) -> None:
         head = strict_json.decode(bytes(payload))
-        stream = self._listen(number, FrameType.HEAD)
+        stream = self._streams.listen(number, FrameType.HEAD)
         if stream is not None and not stream.deaf:
             self._events.append(HeadReceived(number, head))
 
     def _hear_items(self, number: int, payload: memoryview) -> None:
         items = items_of(strict_json.decode(bytes(payload)))
-        stream = self._listen(number, FrameType.ITEMS)
+        stream = self._streams.listen(number, FrameType.ITEMS)
         if stream is not None and not stream.deaf:
             self._events.append(ItemsReceived(number, items))
 
@@ -483,12 +437,12 @@ class Connection:
         self._answer(number, FrameType.ERROR, ErrorReceived(number, code, message, details))
 
     def _answer(self, number: int, kind: FrameType, event: ResultReceived | ErrorReceived) -> None:
-        stream = self._listen(number, kind)
+        stream = self._streams.listen(number, kind)
         if stream is None:
             return
         if stream.client is Half.BODY:  # what else we would have sent finds no reader: say that it ends
             self._output.put_json(FrameType.CANCEL, number, {"reason": "answered"}, reflex=True)
-        del self._streams[number]
+        del self._streams.open[number]
         if not stream.told:
             self._events.append(event)
 
