@@ -48,6 +48,7 @@ from homeport.core.errors import (
 from homeport.core.group_commit import commit_together
 from homeport.core.growing_digest import Beside
 from homeport.core.jail import Jail
+from homeport.core.outside import Outside
 from homeport.core.paths import NAME_MAX_BYTES, VirtualPath, name_bytes
 from homeport.core.quota import Ledger, Usage
 from homeport.core.random_access import PatchedUpload
@@ -117,6 +118,11 @@ class Home:
     def account(self) -> Account:
         """The account as it is known now."""
         return self._account
+
+    @property
+    def outside(self) -> Outside:
+        """For what commands of the account change, which Homeport does not see."""
+        return Outside(self._account.id, self._services.ledger, self._services.stages, self._jail)
 
     def refresh(self, account: Account) -> None:
         """Rights or limits were changed: they hold from the next deed on."""
