@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from homeport.config.checks import check
+from homeport.config.exec import NamedCommandSettings
 from homeport.config.extensions import ExtensionSettings
 from homeport.config.model import Settings, key_paths
 from homeport.config.problems import ConfigError, Problem
@@ -111,6 +112,8 @@ def _known_part(location: tuple[str, ...]) -> tuple[str, ...]:
     """The key that `location` is in: pydantic goes on into list items and the branches of unions."""
     if location[0] == "services":  # tables in a table; one whose name or class is wrong is wrong as a whole
         return location[: 3 if location[2:3] not in _WHOLE else 2]
+    if location[:2] == ("exec", "commands"):
+        return location[: 4 if location[3:4] != ("[key]",) else 3]
     return location[:2] if isinstance(_default_of(location[0]), Section) else location[:1]
 
 
@@ -159,6 +162,8 @@ def nearest(key: str) -> str:
     section, _, last = key.rpartition(".")
     if section.startswith("services."):
         known = tuple(f"{section}.{name.rstrip('_')}" for name in ExtensionSettings.model_fields)
+    if section.startswith("exec.commands."):
+        known = tuple(f"{section}.{name}" for name in NamedCommandSettings.model_fields)
     same_last = [path for path in known if path.rpartition(".")[2] == last]
     close = same_last[:1] or difflib.get_close_matches(key, known, n=1, cutoff=0.6)
     if close:

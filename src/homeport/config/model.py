@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
+from homeport.config.exec import ExecSettings
 from homeport.config.extensions import ExtensionSettings, ServiceName
 from homeport.config.ftp import FtpSettings
 from homeport.config.values import Count, Mode, Network, Seconds, Section, Size, one_or_many
@@ -123,6 +124,7 @@ class Settings(Section):
     services: dict[ServiceName, ExtensionSettings] = Field(default_factory=dict)
     """Services of third parties, one table [services.NAME] each; docs/adding.md tells their keys."""
     ftp: FtpSettings = FtpSettings()
+    exec: ExecSettings = ExecSettings()
     tls: TlsSettings = TlsSettings()
     database: DatabaseSettings = DatabaseSettings()
     storage: StorageSettings = StorageSettings()

@@ -135,7 +135,7 @@ def _writable(view: View) -> Iterator[str]:
     yield from ("--size", str(view.tmp_bytes), "--perms", "1777", "--tmpfs", "/tmp")  # noqa: S108 - its own
     yield from ("--dir", "/var", "--symlink", "../tmp", "/var/tmp", "--dir", "/run")  # noqa: S108
     for folder in view.folders:
-        yield from ("--ro-bind", str(folder), str(folder))
+        yield from ("--ro-bind-try", str(folder), str(folder))
     yield from ("--bind", str(view.home), view.inside)
 
 
