@@ -119,6 +119,24 @@ class Refused(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class CommandBegun(Event):
+    """A remote command begins; `argv` as a shell would write it."""
+
+    argv: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommandEnded(Event):
+    """`status` as a shell says it (128 + n: signal n); `bytes` of output; `reason` where the server ended it."""
+
+    argv: str
+    status: int
+    bytes: int
+    seconds: float
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class BanSet(Event):
     """`subject` is an address or a name, as `kind` says; `seconds` None: until it is removed."""
 
@@ -169,6 +187,8 @@ NAMES: dict[type[Event], str] = {
     Renamed: "rename",
     Copied: "copy",
     Refused: "refused",
+    CommandBegun: "exec begin",
+    CommandEnded: "exec",
     BanSet: "ban",
     BanLifted: "unban",
     Kicked: "kick",
