@@ -59,7 +59,7 @@ def test_its_keys_may_stand_in_a_table_of_their_own(tmp_path: Path) -> None:
         ),
         (
             [UPPER, "services.upper.transport=udp", "services.upper.listen=unix:run/upper"],
-            'services.upper.listen: a Unix socket has no UDP; leave it out, or set transport = "tcp"',
+            "services.upper.listen: a Unix socket has no UDP; name IP addresses alone",
         ),
         (
             [UPPER, "services.upper.port=2121"],

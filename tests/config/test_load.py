@@ -10,6 +10,8 @@ from homeport.config.load import examine, load, nearest, parse_value
 from homeport.config.model import Settings, key_paths
 from homeport.config.problems import ConfigError, Problem
 
+ALL_OFF = "\n".join(f"[{name}]\nenabled = false" for name, section in Settings() if hasattr(section, "enabled"))
+
 
 def write(directory: Path, text: str | bytes) -> Path:
     data = text if isinstance(text, bytes) else text.encode()
@@ -79,7 +81,7 @@ PROBLEMS = [
      ["ftp.implicit_port: port 2121 is taken by ftp.port; give each service its own port"]),
     ('[ftp]\ntls = "off"\nimplicit_port = 990',
      ['ftp.implicit_port: implicit TLS needs TLS, and ftp.tls is off; set ftp.tls = "optional"']),
-    ("[ftp]\nenabled = false", ["ftp.enabled: no service is left to run; enable one"]),
+    (ALL_OFF, ["ftp.enabled: no service is left to run; enable one"]),
     ('[ftp]\ngreeting = "a\\r\\n230 b"', ["ftp.greeting: it contains a line break or NUL; write one line"]),
     ('[login]\nnever_ban = ["10.0.0.1/8"]',
      ["login.never_ban: '10.0.0.1/8' is no network: 10.0.0.1/8 has host bits set; "

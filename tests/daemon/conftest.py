@@ -77,7 +77,16 @@ def start(tmp_path: Path) -> Iterator[Start]:
     def begin(*overrides: str, ready: bool = True) -> Running:
         with open(directory / "stderr", "w", encoding="utf-8") as stderr:
             process = subprocess.Popen(
-                [sys.executable, "-m", "tests.daemon.fake_serve", str(directory), "ftp.port=0", *overrides],
+                [
+                    sys.executable,
+                    "-m",
+                    "tests.daemon.fake_serve",
+                    str(directory),
+                    "ftp.port=0",
+                    "time.port=0",
+                    "ntp.port=0",
+                    *overrides,
+                ],
                 cwd=ROOT,
                 env={**os.environ, "PYTHONPATH": str(ROOT)},
                 stdout=subprocess.PIPE,

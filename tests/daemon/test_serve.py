@@ -29,6 +29,8 @@ from homeport.daemon.instance import Instance
 HOMEPORT = str(Path(sys.executable).with_name("homeport"))
 OPTIONS = [
     "ftp.port=0",
+    "time.port=0",
+    "ntp.port=0",
     "ftp.passive_ports=any",
     'ftp.listen=["127.0.0.1"]',
     "login.first_delay_s=0.01",

@@ -28,6 +28,8 @@ SETTINGS = {
     "ftp.port": "0",
     "ftp.listen": '["127.0.0.1", "::1"]',
     "ftp.passive_ports": "any",
+    "time.port": "0",
+    "ntp.port": "0",
     "drain_timeout_s": "2",
     "login.failures_before_ban": "1000",
     "login.first_delay_s": "0.01",

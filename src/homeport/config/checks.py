@@ -24,7 +24,7 @@ def check(settings: Settings, directory: Path) -> list[Problem]:
     problems += _check_database(settings.database.url)
     problems += _check_storage(settings.storage, directory)
     problems += _check_login(settings.login)
-    problems += _check_extensions(settings)
+    problems += _check_datagrams(settings)
     if settings.ftp.enabled and settings.ftp.tls != "off":
         problems += check_certificate(directory / settings.tls.certificate, directory / settings.tls.key)
     if not listening(settings):
@@ -109,12 +109,11 @@ def _check_login(login: LoginSettings) -> Iterator[Problem]:
         yield Problem("login.max_delay_s", "it is shorter than login.first_delay_s", "make it at least as long")
 
 
-def _check_extensions(settings: Settings) -> Iterator[Problem]:
-    for name, extension in settings.services.items():
-        if extension.transport == "udp" and any(address.startswith("unix:") for address in extension.listen):
-            yield Problem(
-                f"services.{name}.listen", "a Unix socket has no UDP", 'leave it out, or set transport = "tcp"'
-            )
+def _check_datagrams(settings: Settings) -> Iterator[Problem]:
+    for service in listening(settings):
+        if service.transport == "udp" and service.hosts != service.listen:
+            key = service.key.removesuffix("port") + "listen"
+            yield Problem(key, "a Unix socket has no UDP", "name IP addresses alone")
 
 
 def check_certificate(certificate: Path, key: Path) -> list[Problem]:

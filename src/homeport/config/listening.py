@@ -33,7 +33,7 @@ class Listening:
 
 def listening(settings: Settings) -> list[Listening]:
     """What the enabled services ask for."""
-    return [*_ftp(settings), *_extensions(settings)]
+    return [*_ftp(settings), *_datagrams(settings), *_extensions(settings)]
 
 
 def is_default(section: Section) -> bool:
@@ -47,6 +47,14 @@ def _ftp(settings: Settings) -> Iterator[Listening]:
         yield Listening("ftp.port", ftp.port, ftp.listen)
         if ftp.implicit_port is not None:
             yield Listening("ftp.implicit_port", ftp.implicit_port, ftp.listen)
+
+
+def _datagrams(settings: Settings) -> Iterator[Listening]:
+    time, ntp = settings.time, settings.ntp
+    if time.enabled:
+        yield Listening("time.port", time.port, time.listen, "udp", may_move=is_default(time))
+    if ntp.enabled:
+        yield Listening("ntp.port", ntp.port, ntp.listen, "udp", may_move=is_default(ntp))
 
 
 def _extensions(settings: Settings) -> Iterator[Listening]:

@@ -166,14 +166,18 @@ class Datagrams:
         self.counts = Counts()
         self._sockets = [made for _, made in opened]
         self._doors = {made.fileno(): (made, Door(made, self.counts)) for made in self._sockets}
-        self._rules = rules
-        self._rates = RequestRates(rules.per_s, rules.burst)
         self._answer = answer
         self._over = over
         self._clock = clock
-        self._refused_ports = rules.refused_ports | {address.port for address in self.addresses}
+        self.set_rules(rules)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._quiet_until = 0.0
+
+    def set_rules(self, rules: Rules) -> None:
+        """Go by these from now on; whoever was over the rate starts anew."""
+        self._rules = rules
+        self._rates = RequestRates(rules.per_s, rules.burst)
+        self._refused_ports = rules.refused_ports | {address.port for address in self.addresses}
 
     def open(self) -> None:
         """Let datagrams in."""
