@@ -49,14 +49,14 @@ def remove(remote: Remote, path: str, *, recursive: bool, confirm: Confirm, lite
     from homeport.client.errors import UsageError
 
     matches = expand(remote, path.rstrip("/") or "/", literal=literal)
-    folders = [match for match, entry in matches if entry.is_directory]
+    folders = [match for match, entry in matches if entry.is_directory and not entry.is_link]
     if folders and not recursive:
         raise UsageError(f"{folders[0]} is a folder; add -r to remove it with everything in it")
     if folders and not _may_remove(folders, confirm):
         return 0
     count = 0
     for match, entry in matches:
-        if entry.is_directory:
+        if entry.is_directory and not entry.is_link:
             count += _remove_tree(remote, match)
         else:
             remote.remove_file(match)

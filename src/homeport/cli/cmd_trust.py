@@ -85,7 +85,7 @@ def _trust(place: RemoteUrl, how: options.How, as_json: bool) -> None:
                 "event": "summary",
                 "server": place.server,
                 "fingerprint": None if contact is None else contact.fingerprint,
-                "expires": None if contact is None else contact.expires,
+                "expires": contact.expires or None if contact is not None else None,
             }
         )
 

@@ -6,6 +6,7 @@ One rule: a question is asked once, on a terminal, by the main thread; whoever c
 from __future__ import annotations
 
 import functools
+import getpass
 import os
 import sys
 import threading
@@ -19,6 +20,7 @@ import click
 from homeport.cli.terminal import printable, say
 from homeport.client import secrets
 from homeport.client.errors import LoginFailed, UsageError
+from homeport.client.fingerprint import as_ssh_shows
 from homeport.client.options import ConnectionOptions, Credentials
 from homeport.client.places import config_folder
 from homeport.client.profiles import Profile, Profiles
@@ -42,12 +44,17 @@ class Asked(Credentials):
         object.__setattr__(self, "user", user)
         object.__setattr__(self, "answer", functools.cache(ask))
 
-    answer: Callable[[], str]
+    answer: functools._lru_cache_wrapper[str]
 
     @property
     def password(self) -> str:
         """The answer, asked for once."""
         return self.answer()
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it was asked for."""
+        return self.answer.cache_info().currsize > 0
 
 
 class Connector:
@@ -59,6 +66,7 @@ class Connector:
         self._passwords: dict[str, str] = {}  # of logins that worked, and what was read from standard input
         self._from_stdin: str | None = None
         self._profiles: dict[str, Profile] = {}
+        self._passphrases: dict[str, str] = {}  # of key files, by their paths
 
     # --- what words stand for ---
 
@@ -96,14 +104,15 @@ class Connector:
         for attempt in range(1, attempts + 1):
             credentials = Asked(user, lambda: _ask_password(url, user)) if known is None else Credentials(user, known)
             try:
-                remote = self._open(url, credentials)
+                remote = self._open(url, credentials, fresh=fresh)
             except LoginFailed as failure:
                 if attempt == attempts:
                     raise _with_advice(failure, user) from failure
                 say(printable(str(failure)))
                 continue
-            with self._lock:
-                self._passwords[account_of(url)] = credentials.password
+            if credentials.is_known:  # a key may have been enough
+                with self._lock:
+                    self._passwords[account_of(url)] = credentials.password
             return remote
         raise AssertionError("the last attempt returns or raises")
 
@@ -112,37 +121,58 @@ class Connector:
         return lambda: self.dial(url)
 
     def user_of(self, url: RemoteUrl) -> str:
-        """Who logs in: whom the URL names, else nobody in particular."""
-        return ANONYMOUS if url.user is None else url.user
+        """Who logs in: whom the URL names, else nobody in particular; by SSH, who works here."""
+        if url.user is not None:
+            return url.user
+        return getpass.getuser() if url.scheme == "sftp" else ANONYMOUS
 
     def password_of(self, url: RemoteUrl) -> str:
         """The password with which `dial` has logged in."""
         return self._passwords[account_of(url)]
 
-    def _open(self, url: RemoteUrl, credentials: Credentials) -> Remote:
+    def _open(self, url: RemoteUrl, credentials: Credentials, *, fresh: bool) -> Remote:
         from homeport.client import dial
 
+        options = self.options_for(url, fresh=fresh)
+        return dial.open_remote(url, credentials, self.trust_for(url), options)
+
+    def options_for(self, url: RemoteUrl, *, fresh: bool = False) -> ConnectionOptions:
+        """How to connect to the server of `url`; a `fresh` login is by password alone."""
         profile = self._profiles.get(account_of(url))
         charset = self.how.charset or (profile.charset if profile is not None else None) or "utf-8"
-        options = ConnectionOptions(
+        return ConnectionOptions(
             plain=self.how.plain or (profile is not None and profile.plain),
             charset=charset,
             connect_timeout_s=min(20.0, self.how.timeout_s),
             stall_timeout_s=self.how.timeout_s,
+            keys=not fresh,
+            identity=self.how.identity or (profile.identity if profile is not None else None),
+            ask_passphrase=self._ask_passphrase,
         )
-        return dial.open_remote(url, credentials, self._trust(profile), options)
 
-    def _trust(self, profile: Profile | None) -> Trust:
+    def trust_for(self, url: RemoteUrl) -> Trust:
         """How keys are judged: --fingerprint before the profile's, and both before what is remembered."""
         from homeport.client.fingerprint import parse_fingerprint
         from homeport.client.trust import Trust
 
+        profile = self._profiles.get(account_of(url))
         pinned = None if self.how.fingerprint is None else parse_fingerprint(self.how.fingerprint)
         if pinned is None and profile is not None:
             pinned = profile.fingerprint
         return Trust(known_hosts(), pinned, _ask if can_ask() else None)
 
     # --- passwords ---
+
+    def _ask_passphrase(self, path: str) -> str:
+        """The passphrase of a key's file, asked for once. Raises UsageError where nobody can be asked."""
+        if path not in self._passphrases:
+            if not can_ask():
+                raise UsageError(
+                    f"{path} has a passphrase, and there is no terminal to ask for it; use an agent (ssh-add {path})"
+                )
+            prompt = f"Passphrase of {printable(path)}"
+            self._passphrases[path] = click.prompt(prompt, hide_input=True, err=True, default="", show_default=False)
+        return self._passphrases[path]
 
     def _known_password(self, url: RemoteUrl, user: str, *, fresh: bool) -> str | None:
         """The password for which nobody must be asked."""
@@ -207,7 +237,10 @@ def show_contact(contact: FirstContact, before: str | None = None) -> None:
         say(f"  {before}")
         say("Now it shows this one:")
     say(f"  {contact.fingerprint}")
-    say(f"  its certificate ends on {printable(contact.expires)}")
+    if contact.expires:
+        say(f"  its certificate ends on {printable(contact.expires)}")
+    else:  # an SSH key, which other programs show like this
+        say(f"  {as_ssh_shows(contact.fingerprint)}")
     say("A Homeport server prints its key when it starts; its administrator can read it out to you.")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import click
@@ -22,13 +23,16 @@ yes = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class How:
-    """How to connect. `fingerprint` is the only key that will do; `timeout_s` without any byte ends a connection."""
+    """How to connect. `fingerprint` is the only key that will do; `timeout_s` without any byte ends a connection;
+    `identity` is the file of the key to log in with, by SSH.
+    """
 
     plain: bool = False
     fingerprint: str | None = None
     password_stdin: bool = False
     charset: str | None = None
     timeout_s: float = 60.0
+    identity: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +58,12 @@ _HOW = (
         default=60.0,
         show_default=True,
         help="Give a silent connection up after so long.",
+    ),
+    click.option(
+        "--identity",
+        metavar="FILE",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="The private key to log in with; for sftp://.",
     ),
 )
 _MOVING = (

@@ -29,9 +29,16 @@ def _open_ftp(url: RemoteUrl, credentials: Credentials, trust: Trust, options: C
     return FtpRemote(control)
 
 
+def _open_sftp(url: RemoteUrl, credentials: Credentials, trust: Trust, options: ConnectionOptions) -> Remote:
+    from homeport.client.ssh.opening import open_sftp  # asyncssh takes its time to load
+
+    return open_sftp(url, credentials, trust, options)
+
+
 _OPENERS: dict[str, Callable[[RemoteUrl, Credentials, Trust, ConnectionOptions], Remote]] = {
     "ftp": _open_ftp,
     "ftps": _open_ftp,
+    "sftp": _open_sftp,
 }
 
 

@@ -72,6 +72,12 @@ def parse_fingerprint(text: str) -> str:
     return PREFIX + raw.hex()
 
 
+def as_ssh_shows(fingerprint: str) -> str:
+    """The same digest as `ssh` and `ssh-keygen -l` show it: `SHA256:` and base64 without its padding."""
+    raw = bytes.fromhex(fingerprint.removeprefix(PREFIX))
+    return "SHA256:" + base64.b64encode(raw).decode("ascii").rstrip("=")
+
+
 def _walk(der: bytes, at: int, tag: int | None = None) -> tuple[int, int]:
     """Where the content of the element at `at` begins, and where the element ends. Raises ProtocolViolation."""
     if len(der) < at + 2 or (tag is not None and der[at] != tag):

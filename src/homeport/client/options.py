@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,18 +19,28 @@ class Credentials:
     def __repr__(self) -> str:
         return f"Credentials(user={self.user!r})"
 
+    @property
+    def is_known(self) -> bool:
+        """Whether the password is there, or would have to be asked for."""
+        return True
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionOptions:
     """`plain` allows a login in the clear where the server has no TLS; `charset` is the server's for file names.
 
     Times in seconds: `connect_timeout_s` for a connection and its handshake, `stall_timeout_s` without any byte.
+    For SSH: without `keys` only a password will do; `identity` is the file of the one key to offer, in place of those
+    of the agent and of the usual files; `ask_passphrase` is given its path, and is None where nobody can answer.
     """
 
     plain: bool = False
     charset: str = "utf-8"
     connect_timeout_s: float = 20.0
     stall_timeout_s: float = 60.0
+    keys: bool = True
+    identity: Path | None = None
+    ask_passphrase: Callable[[str], str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

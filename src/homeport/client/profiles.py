@@ -34,6 +34,7 @@ class Profile:
     charset: str | None = None
     fingerprint: str | None = None
     password_command: tuple[str, ...] = ()
+    identity: Path | None = None
 
     def place(self, path: str) -> RemoteUrl:
         """`team:/x` is `/x` on that server; `team:x` and `team:` are below the folder that the profile names."""
@@ -90,6 +91,7 @@ class Profiles:
             table.get("charset"),
             parse_fingerprint(fingerprint) if fingerprint else None,
             tuple(table.get("password_command", ())),
+            Path(table["identity"]).expanduser() if "identity" in table else None,
         )
 
     def _check(self, name: str, key: str, value: object) -> None:
@@ -126,6 +128,7 @@ _KEYS = {
     "plain": (lambda value: isinstance(value, bool), "true or false"),
     "charset": (_is_text, "the name of a charset in quotes"),
     "fingerprint": (_is_text, "sha256: and 64 hexadecimal digits, in quotes"),
+    "identity": (_is_text, "the path of a private key in quotes"),
     "password_command": (_is_command, "a list of words: the program and its arguments"),
 }
 

@@ -25,13 +25,17 @@ class Kind(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class RemoteEntry:
-    """One name: `size` in bytes and `mtime` in seconds since the epoch are None where the server does not tell."""
+    """One name: `size` in bytes and `mtime` in seconds since the epoch are None where the server does not tell.
+
+    `is_link` says that the name is a link, and the rest what it leads to: known of names that were asked for.
+    """
 
     name: str
     kind: Kind
     size: int | None = None
     mtime: float | None = None
     mode: int | None = None
+    is_link: bool = False
 
     @property
     def is_directory(self) -> bool:

@@ -20,7 +20,9 @@ _HEAD = "# Keys of the servers that this account trusts. Written by homeport; `h
 
 @dataclass(frozen=True, slots=True)
 class FirstContact:
-    """What a person sees before the answer: the server, its key, and when the certificate ends by its own words."""
+    """What a person sees before the answer: the server, its key, and when the certificate ends by its own words; that
+    is empty for a key without one, as SSH's.
+    """
 
     server: str
     fingerprint: str

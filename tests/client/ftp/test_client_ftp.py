@@ -338,8 +338,8 @@ def test_servers_that_take_nobody_in(known: KnownHosts) -> None:
 
 
 def test_protocols_of_later_versions(known: KnownHosts) -> None:
-    with pytest.raises(errors.Incompatible, match="does not speak sftp:// yet; it speaks ftp://, ftps://"):
-        open_remote(RemoteUrl("sftp", "h", 22, None, "/"), Credentials("a", "b"), Trust(known), OPTIONS)
+    with pytest.raises(errors.Incompatible, match="does not speak other:// yet; it speaks ftp://, ftps://"):
+        open_remote(RemoteUrl("other", "h", 22, None, "/"), Credentials("a", "b"), Trust(known), OPTIONS)
 
 
 # --- hostile: control connection ---

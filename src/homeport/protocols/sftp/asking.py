@@ -36,7 +36,7 @@ def write(number: int, handle: bytes, offset: int, data: bytes | memoryview) -> 
     return _packet(Type.WRITE, number, string(handle), _SPAN.pack(offset, len(data)), data)
 
 
-def about(kind: Type, number: int, name: bytes) -> bytes:
+def about(number: int, kind: Type, name: bytes) -> bytes:
     """A request that has a path or a handle and nothing else: STAT, CLOSE, READDIR and their like."""
     return _packet(kind, number, string(name))
 
