@@ -57,6 +57,7 @@ class Chosen:
 
     argv: tuple[str, ...]
     network: bool
+    named: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +80,10 @@ def choose(text: str | None, asking: Asking, commands: Mapping[str, NamedCommand
     words = _words(text, strict=not asking.free)
     named = commands.get(words[0]) if words else None
     if named is not None and (asking.free or named.is_open_to(asking.account)):
-        return Chosen(named.filled(words[0], words[1:], asking.home), named.network)
+        return Chosen(named.filled(words[0], words[1:], asking.home), named.network, named=True)
     if not asking.free:
         raise CommandRefused(_what_may_be_run(asking.account, commands))
-    return Chosen((asking.shell, *(("-l",) if text is None else ("-c", text))), network)
+    return Chosen((asking.shell, *(("-l",) if text is None else ("-c", text))), network, named=False)
 
 
 def _words(text: str | None, *, strict: bool) -> list[str]:

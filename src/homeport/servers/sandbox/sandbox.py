@@ -10,11 +10,11 @@ import asyncio
 import functools
 import logging
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Coroutine, Hashable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from homeport.servers.sandbox import bubblewrap
 from homeport.servers.sandbox.bubblewrap import Confiner, SandboxUnavailable
@@ -22,6 +22,7 @@ from homeport.servers.sandbox.launch import Launched, LaunchFailed, Order, launc
 from homeport.servers.sandbox.running import RunningCommand, adopt_orphans
 
 _STARTERS = 2  # one machine makes namespaces one after the other anyway
+_METERS = 4
 _BROKEN = "the sandbox could not be made; the administrator finds the reason in the server's log"
 
 T = TypeVar("T")
@@ -40,7 +41,9 @@ class Sandbox:
         self._path = path
         self._confiner: Confiner | None = None
         self._starters = ThreadPoolExecutor(_STARTERS, "homeport-exec")
+        self._meters = ThreadPoolExecutor(_METERS, "homeport-meter")
         self._running: Counter[Hashable] = Counter()
+        self._under_way: set[asyncio.Task[None]] = set()
 
     @contextmanager
     def place(self, owner: Hashable, most: int) -> Iterator[None]:
@@ -85,12 +88,35 @@ class Sandbox:
             raise SandboxUnavailable(_BROKEN) from error
         return RunningCommand(launched, terminal=terminal)
 
+    async def metered(self, call: Callable[[], T]) -> T:
+        """What `call` returns, which looks at disks: in threads of its own, so that nothing else delays the looking."""
+        return await asyncio.get_running_loop().run_in_executor(self._meters, call)
+
+    async def see_through(self, work: Coroutine[Any, Any, None]) -> None:
+        """Wait for the work around one command, which goes on to its end though whoever waits is cancelled."""
+        task = asyncio.ensure_future(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        await asyncio.shield(task)
+
+    async def idle(self) -> None:
+        """Wait until all the work has ended that was begun by `see_through`."""
+        while self._under_way:
+            await asyncio.wait(self._under_way)
+
     def close(self) -> None:
         """End the threads, and with them all commands. Blocks until a start under way has ended."""
         self._starters.shutdown()
+        self._meters.shutdown()
 
     async def _off_loop(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._starters, call)
+
+
+@functools.cache
+def shared(scratch: Path, path: str | None = None) -> Sandbox:
+    """This process's sandbox; it lasts as long as the process."""
+    return Sandbox(scratch, path)
 
 
 def _abandon(starting: asyncio.Future[Launched], *, terminal: bool) -> None:

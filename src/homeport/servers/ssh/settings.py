@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from homeport.servers.sandbox.settings import CommandSettings
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SshTimes:
@@ -31,9 +33,10 @@ class SshSettings:
     max_channels: int = 10  # of one connection
     max_handles: int = 256  # open files and folders of one SFTP session
     max_logging_in: int = 100  # connections of this worker that have not logged in
-    allow_forwarding: bool = False  # TCP connections through the server
+    forward_to: frozenset[str] = frozenset()  # HOST:PORT to which clients may connect through the server
     upload_bytes_per_s: int | None = None  # of each account that has no limit of its own; all its sessions share it
     download_bytes_per_s: int | None = None
     backlog: int = 4096
     reuse_port: bool = False  # several workers on one port
     times: SshTimes = field(default_factory=SshTimes)
+    commands: CommandSettings = field(default_factory=CommandSettings)
