@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from homeport.client.errors import ProtocolViolation, ServerRefused
+from homeport.client.errors import ClientError, ProtocolViolation, ServerRefused
 from homeport.client.remote import Digest, Space
 from homeport.client.ssh.link import Asked, Link
 from homeport.protocols.sftp import asking
@@ -42,6 +42,8 @@ class Extended:
     def __init__(self, link: Link) -> None:
         self._link = link
         self._names = link.extensions
+        self.folder = b"/"
+        self.sizes = Sizes()
         self.can_replace = _POSIX_RENAME in self._names
         self.digests = self._known_digests()
         # Ours keeps the digests of whole files; others would read the file to tell one.
@@ -53,16 +55,16 @@ class Extended:
             return None
         return self._link.send(asking.extended, _LIMITS)
 
-    def sizes(self, asked: Asked | None) -> Sizes:
+    def learn_sizes(self, asked: Asked | None) -> None:
         """What a server says of itself; 0 means that it does not say."""
         if asked is None:
-            return Sizes()
+            return
         try:
             reader = self._reader(self._link.expect(ExtendedAnswer, asked, "tell its limits"))
             _packet, read, write = reader.u64(), reader.u64(), reader.u64()
         except (ServerRefused, Malformed):
-            return Sizes()
-        return Sizes(_within(read), _within(write))
+            return
+        self.sizes = Sizes(_within(read), _within(write))
 
     def ask_replace(self, source: bytes, target: bytes) -> Asked:
         """Ask for a rename that may replace a file, as `can_replace` promises."""
@@ -88,11 +90,19 @@ class Extended:
             raise ProtocolViolation(f"the server was asked for a {algorithm} digest and told something else")
         return Digest(algorithm, value.hex())
 
-    def space(self, folder: bytes) -> Space:
-        """The room where `folder` is."""
+    def is_full(self, needed: int) -> bool:
+        """Whether the server has no room for so many bytes more. For a server that fails without a reason."""
+        try:
+            free = self.space().free_bytes
+        except ClientError:
+            return False
+        return free is not None and free < needed
+
+    def space(self) -> Space:
+        """The room where the login leads."""
         if _STATVFS not in self._names:
             return Space(None)
-        asked = self._link.send(asking.extended, _STATVFS, string(folder))
+        asked = self._link.send(asking.extended, _STATVFS, string(self.folder))
         reader = self._reader(self._link.expect(ExtendedAnswer, asked, "tell the room left"))
         try:
             _block, fragment, blocks, free, available = struct.unpack(">5Q", reader.rest()[:40])

@@ -17,7 +17,7 @@ from homeport.client.ssh.connection import SshConnection
 from homeport.client.ssh.refusals import refusal
 from homeport.protocols.sftp import asking
 from homeport.protocols.sftp.answered import Answer, StatusAnswer, parse_answer, parse_version
-from homeport.protocols.sftp.constants import Status
+from homeport.protocols.sftp.constants import Status, Type
 from homeport.protocols.sftp.packets import PacketReader
 from homeport.protocols.sftp.wire import Malformed
 
@@ -151,6 +151,12 @@ class Link(asyncssh.SSHClientSession[bytes]):
     def settle(self) -> None:
         """Wait for every answer."""
         self._wait(lambda: not self._unanswered)
+
+    def let_go(self, handle: bytes) -> None:
+        """Close what was opened for reading, and wait for nothing."""
+        if self.is_open:
+            self.send(asking.about, Type.CLOSE, handle)
+            self.flush()
 
     def text(self, raw: bytes) -> str:
         """A text of the server's, for a person."""

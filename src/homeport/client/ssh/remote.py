@@ -17,7 +17,7 @@ from homeport.client.errors import (
 from homeport.client.remote import Abilities, Digest, Kind, RemoteEntry, Space, Told
 from homeport.client.ssh import extensions
 from homeport.client.ssh.link import Asked, Link
-from homeport.client.ssh.transfers import SftpReader, SftpWriter
+from homeport.client.ssh.transfers import Opened, SftpReader, SftpWriter
 from homeport.protocols.sftp import asking
 from homeport.protocols.sftp.answered import (
     AttributesAnswer,
@@ -45,8 +45,8 @@ class SftpRemote:
         self._link = link
         self._extended = extensions.Extended(link)
         here, limits = link.send(asking.about, Type.REALPATH, b"."), self._extended.ask_limits()
-        self._folder = self._name_in(link.expect(NamesAnswer, here, "tell the folder"))
-        self.sizes = self._extended.sizes(limits)
+        self._extended.folder = link.expect(NamesAnswer, here, "tell the folder").entries[0].name
+        self._extended.learn_sizes(limits)
         self.abilities = Abilities(
             digests=self._extended.digests,
             partial_digests=bool(self._extended.digests),
@@ -74,7 +74,7 @@ class SftpRemote:
                     raise ProtocolViolation(f"the listing of {path} does not end")
                 yield from map(self._entry, wanted)
         finally:
-            self.let_go(handle)
+            self._link.let_go(handle)
 
     def stat(self, path: str) -> RemoteEntry:
         # Both at once: what the name stands for, and whether it is a link.
@@ -97,10 +97,10 @@ class SftpRemote:
             return 0
 
     def make_directory(self, path: str) -> None:
-        self._link.confirm(self._link.send(asking.make_folder, self.encode(path)), f"make the folder {path}")
+        self._link.confirm(self._link.send(asking.make_folder, self._encode(path)), f"make the folder {path}")
 
     def move(self, source: str, target: str) -> None:
-        raw_source, raw_target = self.encode(source), self.encode(target)
+        raw_source, raw_target = self._encode(source), self._encode(target)
         doing = f"rename {source} to {target}"
         if self._extended.can_replace:
             self._link.confirm(self._extended.ask_replace(raw_source, raw_target), doing)
@@ -141,7 +141,7 @@ class SftpRemote:
                     failure = refused
             tell(failure)
 
-        self._link.send_then(then, asking.set_attributes, self.encode(path), Attributes(times=(second, second)))
+        self._link.send_then(then, asking.set_attributes, self._encode(path), Attributes(times=(second, second)))
 
     def settle(self) -> None:
         self._link.settle()
@@ -149,12 +149,11 @@ class SftpRemote:
     # --- transfers ---
 
     def open_reader(self, path: str, offset: int = 0, *, digest: str | None = None) -> SftpReader:
-        doing = f"fetch {path}"
-        handle = self._open(path, Open.READ, doing)
-        asked = None
+        opened = self._open(path, Open.READ, f"fetch {path}")
+        told = None
         if digest is not None and digest in self.abilities.digests and self._extended.tells_kept_digests:
-            asked = self._extended.ask_digest(self.encode(path), digest, None)
-        return SftpReader(self, handle, offset, doing, None if asked is None else (digest or "", asked))
+            told = (digest, self._extended.ask_digest(self._encode(path), digest, None))
+        return SftpReader(opened, offset, told)
 
     def open_writer(
         self,
@@ -164,24 +163,23 @@ class SftpRemote:
         size: int | None = None,  # noqa: ARG002 - there is nobody to tell it to
         expected: Digest | None = None,  # noqa: ARG002
     ) -> SftpWriter:
-        doing = f"store {path}"
         how = Open.WRITE if offset else Open.WRITE | Open.CREATE | Open.TRUNCATE
-        return SftpWriter(self, self._open(path, how, doing), offset, doing)
+        return SftpWriter(self._open(path, how, f"store {path}"), offset)
 
-    def _open(self, path: str, how: Open, doing: str) -> bytes:
-        asked = self._link.send(asking.open_file, self.encode(path), how)
-        return self._link.expect(HandleAnswer, asked, doing).handle
+    def _open(self, path: str, how: Open, doing: str) -> Opened:
+        asked = self._link.send(asking.open_file, self._encode(path), how)
+        return Opened(self._link, self._extended, self._link.expect(HandleAnswer, asked, doing).handle, doing)
 
     # --- what else a server may know ---
 
     def digest(self, path: str, algorithm: str = "SHA-256", *, end: int | None = None) -> Digest:
         if algorithm not in self.abilities.digests:
             raise Incompatible(f"the server cannot tell a {algorithm} digest")
-        asked = self._extended.ask_digest(self.encode(path), algorithm, end)
+        asked = self._extended.ask_digest(self._encode(path), algorithm, end)
         return self._extended.digest_in(asked, algorithm, f"tell the digest of {path}")
 
     def space(self) -> Space:
-        return self._extended.space(self.encode(self._folder))
+        return self._extended.space()
 
     def working_directory(self) -> str:
         asked = self._link.send(asking.about, Type.REALPATH, b".")
@@ -200,36 +198,9 @@ class SftpRemote:
     def close(self) -> None:
         self._link.close()
 
-    # --- for readers and writers ---
-
-    @property
-    def link(self) -> Link:
-        return self._link
-
-    def let_go(self, handle: bytes) -> None:
-        """Close what was opened for reading, and wait for nothing."""
-        if self._link.is_open:
-            self._link.send(asking.about, Type.CLOSE, handle)
-            self._link.flush()
-
-    def told_digest(self, asked: Asked, algorithm: str) -> Digest | None:
-        """The digest that was asked for beside a transfer; None when the server has none after all."""
-        try:
-            return self._extended.digest_in(asked, algorithm, "tell a digest")
-        except ServerRefused:
-            return None
-
-    def is_full(self, needed: int) -> bool:
-        """Whether the server has no room for so many bytes more. For a server that fails without a reason."""
-        try:
-            free = self.space().free_bytes
-        except ClientError:
-            return False
-        return free is not None and free < needed
-
     # --- names and attributes ---
 
-    def encode(self, path: str) -> bytes:
+    def _encode(self, path: str) -> bytes:
         """A path as the server knows it. Raises UsageError."""
         if "\0" in path:
             raise UsageError(f"{path!r}: a name cannot hold NUL")
@@ -242,7 +213,7 @@ class SftpRemote:
         return raw.decode(self._link.charset, "surrogateescape")
 
     def _ask(self, kind: Type, path: str) -> Asked:
-        return self._link.send(asking.about, kind, self.encode(path))
+        return self._link.send(asking.about, kind, self._encode(path))
 
     def _name_in(self, answer: NamesAnswer) -> str:
         if len(answer.entries) != 1:

@@ -8,21 +8,28 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from homeport.client.errors import NoRoom, ProtocolViolation, ServerRefused
 from homeport.client.remote import Digest
-from homeport.client.ssh.link import Asked
+from homeport.client.ssh.extensions import Extended
+from homeport.client.ssh.link import Asked, Link
 from homeport.protocols.sftp import asking
 from homeport.protocols.sftp.answered import AttributesAnswer, DataAnswer, StatusAnswer
 from homeport.protocols.sftp.constants import Status, Type
 
-if TYPE_CHECKING:
-    from homeport.client.ssh.remote import SftpRemote
-
 # On their way at once. What has not arrived when a process is killed is asked for again.
 WINDOW_BYTES = 2 * 1024 * 1024
 _FIRST_BYTES = 64 * 1024  # until the size is known
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A file that was opened: `handle` stands for it, `doing` says what for, as in "store /a"."""
+
+    link: Link
+    extended: Extended
+    handle: bytes
+    doing: str
 
 
 @dataclass(slots=True)
@@ -37,20 +44,18 @@ class _Part:
 class SftpReader:
     """See `remote.Reader`. `told` is the digest that was asked for beside the transfer: its algorithm and question."""
 
-    def __init__(
-        self, remote: SftpRemote, handle: bytes, offset: int, doing: str, told: tuple[str, Asked] | None
-    ) -> None:
-        self._remote = remote
-        self._link = remote.link
-        self._handle = handle
-        self._doing = doing
+    def __init__(self, opened: Opened, offset: int, told: tuple[str, Asked] | None) -> None:
+        self._link = opened.link
+        self._extended = opened.extended
+        self._handle = opened.handle
+        self._doing = opened.doing
         self._told = told
         self._next = offset
         self._parts: deque[_Part] = deque()
         self._data = memoryview(b"")
         self._end: int | None = None
-        self._sized: Asked | None = self._link.send(asking.about, Type.FSTAT, handle)
-        self._ask(min(_FIRST_BYTES, remote.sizes.read))
+        self._sized: Asked | None = self._link.send(asking.about, Type.FSTAT, opened.handle)
+        self._ask(min(_FIRST_BYTES, self._extended.sizes.read))
 
     def read_into(self, buffer: memoryview) -> int:
         while not self._data:
@@ -64,12 +69,18 @@ class SftpReader:
         return count
 
     def finish(self) -> Digest | None:
-        self._remote.let_go(self._handle)
-        return None if self._told is None else self._remote.told_digest(self._told[1], self._told[0])
+        self._link.let_go(self._handle)
+        if self._told is None:
+            return None
+        algorithm, asked = self._told
+        try:
+            return self._extended.digest_in(asked, algorithm, "tell a digest")
+        except ServerRefused:
+            return None
 
     def abort(self) -> None:
         self._parts.clear()  # the answers are read and forgotten
-        self._remote.let_go(self._handle)
+        self._link.let_go(self._handle)
 
     def _fill(self) -> None:
         """Ask for as much as may be on its way, once it is known how much there is."""
@@ -82,7 +93,7 @@ class SftpReader:
         while waiting < WINDOW_BYTES and (self._end is None or self._next < self._end):
             if self._end is None and self._parts:
                 return  # one at a time towards an end that nobody knows
-            most = self._remote.sizes.read
+            most = self._extended.sizes.read
             size = most if self._end is None else min(most, self._end - self._next)
             self._ask(size)
             waiting += size
@@ -125,17 +136,17 @@ class SftpReader:
 class SftpWriter:
     """See `remote.Writer`."""
 
-    def __init__(self, remote: SftpRemote, handle: bytes, offset: int, doing: str) -> None:
-        self._remote = remote
-        self._link = remote.link
-        self._handle = handle
+    def __init__(self, opened: Opened, offset: int) -> None:
+        self._link = opened.link
+        self._extended = opened.extended
+        self._handle = opened.handle
+        self._doing = opened.doing
         self._offset = offset
-        self._doing = doing
         self._unanswered: deque[tuple[int, Asked]] = deque()
         self._waiting = 0
 
     def write(self, data: memoryview) -> None:
-        most = self._remote.sizes.write
+        most = self._extended.sizes.write
         for at in range(0, len(data), most):
             piece = data[at : at + most]
             asked = self._link.send(asking.write, self._handle, self._offset, piece)
@@ -153,10 +164,10 @@ class SftpWriter:
         return None
 
     def abort(self) -> None:
-        if self._remote.abilities.atomic_upload:
-            self._remote.close()  # closing the file would give it its name
+        if self._link.connection.is_ours:
+            self._link.close()  # closing the file would give it its name
         else:
-            self._remote.let_go(self._handle)
+            self._link.let_go(self._handle)
 
     def _hear(self) -> None:
         size, asked = self._unanswered.popleft()
@@ -164,6 +175,6 @@ class SftpWriter:
         try:
             self._link.expect(StatusAnswer, asked, self._doing)
         except ServerRefused as refused:
-            if refused.code == Status.FAILURE and type(refused) is ServerRefused and self._remote.is_full(size):
+            if refused.code == Status.FAILURE and type(refused) is ServerRefused and self._extended.is_full(size):
                 raise NoRoom(f"{refused.sentence}; it has no room left", refused.code, refused.reply) from refused
             raise
