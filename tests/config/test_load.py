@@ -51,7 +51,8 @@ PROBLEMS = [
     ("[ssh]\nport = 2122", ["ssh: unknown key; `homeport config show` lists all keys"]),
     ("[fpt]\nport = 1", ["fpt: unknown key; did you mean [ftp]?"]),
     ('workers = "two"', ["workers: 'two' is no whole number"]),
-    ("workers = 0", ["workers: 0 is too small; the least is 1"]),
+    ("workers = -1", ["workers: -1 is too small; the least is 0"]),
+    ("workers = 257", ["workers: 257 is too large; the most is 256"]),
     ("workers = true", ["workers: true is no whole number"]),
     ("workers = 1.5", ["workers: 1.5 is no whole number"]),
     ('fsync = "maybe"', ["fsync: 'maybe' is not one of 'always', 'group' or 'never'"]),
@@ -104,7 +105,7 @@ def test_one_problem(tmp_path: Path, text: str | bytes, problems: list[str]) -> 
 
 def test_all_problems_at_once(tmp_path: Path) -> None:
     write(
-        tmp_path, 'workers = 0\nnonsense = 1\n[ftp]\nport = "x"\npassive_ports = "2121"\n[storage]\nstage = "homes"\n'
+        tmp_path, 'workers = -1\nnonsense = 1\n[ftp]\nport = "x"\npassive_ports = "2121"\n[storage]\nstage = "homes"\n'
     )
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, ["limits.sessions=none", "fsync"])

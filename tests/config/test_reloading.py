@@ -23,7 +23,7 @@ def test_what_takes_effect_and_what_waits(tmp_path: Path) -> None:
     assert found.applied == ("drain_timeout_s", "ftp.greeting", "limits.idle_timeout_s")
     assert found.needs_restart == ("workers", "ftp.port")
     now = effective(old, new)
-    assert (now.workers, now.ftp.port) == (1, 2121)
+    assert (now.workers, now.ftp.port) == (0, 2121)
     assert (now.ftp.greeting, now.limits.idle_timeout_s, now.drain_timeout_s) == ("Hi", 5.0, 1.0)
     assert changes(now, new).applied == ()
     assert changes(old, old) == changes(new, new)

@@ -1,8 +1,9 @@
-"""`homeport serve` with workers of fake_worker.py: no accounts, no certificate, starts fast."""
+"""`homeport serve` with workers of fake_worker.py: no accounts, no certificate, one processor, starts fast."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from pathlib import Path
 
@@ -26,6 +27,7 @@ async def serve(directory: Path, overrides: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # so that `workers = auto` is 1 on every machine
     logs.configure("debug", "master")
     try:
         asyncio.run(serve(Path(sys.argv[1]), sys.argv[2:]))

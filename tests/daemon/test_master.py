@@ -194,11 +194,11 @@ def test_reload_says_what_was_applied_and_what_waits(start: Start) -> None:
 
 def test_a_bad_configuration_is_refused_and_the_old_one_stays(start: Start) -> None:
     running = start()
-    configure(running, 'workers = 0\n[ftp]\ngreeting = "Hello"\n')
+    configure(running, 'workers = -1\n[ftp]\ngreeting = "Hello"\n')
     with pytest.raises(ControlRefused) as caught:
         running.ask("reload")
     assert caught.value.kind == "config"
-    assert str(caught.value) == "the configuration has 1 problem:\n  workers: 0 is too small; the least is 1"
+    assert str(caught.value) == "the configuration has 1 problem:\n  workers: -1 is too small; the least is 0"
     assert "reload" not in calls(running)
     assert running.status()["state"] == "ready"
 
@@ -217,7 +217,7 @@ def test_hup_reloads(start: Start) -> None:
     configure(running, '[ftp]\ngreeting = "By signal"\n')
     running.process.send_signal(signal.SIGHUP)
     eventually(lambda: "reload By signal" in calls(running), "a reload")
-    configure(running, "workers = 0\n")
+    configure(running, "workers = -1\n")
     running.process.send_signal(signal.SIGHUP)
     eventually(lambda: "the reload was refused, the old settings stay" in running.log(), "a refusal")
     assert running.status()["state"] == "ready"

@@ -28,6 +28,7 @@ from homeport.daemon.instance import Instance
 
 HOMEPORT = str(Path(sys.executable).with_name("homeport"))
 OPTIONS = [
+    "workers=1",
     "ftp.port=0",
     "time.port=0",
     "ntp.port=0",

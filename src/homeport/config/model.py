@@ -14,7 +14,7 @@ from homeport.config.exec import ExecSettings
 from homeport.config.extensions import ExtensionSettings, ServiceName
 from homeport.config.ftp import FtpSettings
 from homeport.config.time import NtpSettings, TimeSettings
-from homeport.config.values import Count, Mode, Network, Seconds, Section, Size, one_or_many
+from homeport.config.values import Count, Mode, Network, Seconds, Section, Size, Workers, one_or_many
 
 
 class TlsSettings(Section):
@@ -116,8 +116,8 @@ class LogSettings(Section):
 class Settings(Section):
     """Homeport's settings"""
 
-    workers: Annotated[int, Field(ge=1, le=256)] = 1
-    """Worker processes."""
+    workers: Workers = 0
+    """Worker processes; auto (or 0): one for each processor that the server may use."""
     fsync: Literal["always", "group", "never"] = "group"
     """always: each upload waits for its own fsync. group: concurrent uploads share one. never: the kernel decides."""
     drain_timeout_s: Seconds = 30.0

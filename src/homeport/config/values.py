@@ -12,6 +12,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from homeport.config.ports import parse_ports
+from homeport.config.processors import MOST_WORKERS
 from homeport.config.units import parse_duration, parse_mode, parse_size
 
 
@@ -76,6 +77,10 @@ def _check_address(text: str) -> str:
     return text
 
 
+def _auto_is_zero(value: object) -> object:
+    return 0 if value == "auto" else value
+
+
 def _off_is_none(value: object) -> object:
     return None if value == "off" else value
 
@@ -85,6 +90,12 @@ OptionalPort = Annotated[
     Annotated[int, Field(ge=0, le=65535)] | None,
     BeforeValidator(_off_is_none),
     PlainSerializer(lambda port: "off" if port is None else port),
+]
+Workers = Annotated[
+    int,
+    Field(ge=0, le=MOST_WORKERS),
+    BeforeValidator(_auto_is_zero),
+    PlainSerializer(lambda count: count or "auto"),
 ]
 Seconds = Annotated[float, BeforeValidator(parse_duration)]
 Size = Annotated[int, BeforeValidator(parse_size)]

@@ -6,11 +6,11 @@ One rule: the event loop never waits for the disk or the database; what blocks r
 from __future__ import annotations
 
 import asyncio
-import os
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 
 from homeport.config.model import Settings
+from homeport.config.processors import processors
 from homeport.core.audit_events import Kicked, Who
 from homeport.core.home import Modes
 from homeport.daemon.assignment import Assignment
@@ -42,7 +42,7 @@ class ServerApp:
         self._homes = OpenHomes(self._services.accounts, self._services.home_services)
         # Where nobody waits for the disk to have it, to store a small file is a matter of memory; see Haste.
         haste = Haste() if settings.fsync == "never" else None
-        few = (os.cpu_count() or 1) + 1
+        few = max(1, processors() // max(1, settings.workers)) + 1
         self._files = Offload(settings.limits.transfer_threads, few=few, name="files", haste=haste)
         self._listings = Offload(
             settings.limits.transfer_threads, few=_LISTINGS_AT_ONCE, patience_s=_LISTING_PATIENCE_S, name="listings"

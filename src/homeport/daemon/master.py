@@ -21,6 +21,7 @@ from homeport.config.listening import listening, with_ports
 from homeport.config.load import load
 from homeport.config.model import Settings
 from homeport.config.problems import ConfigError
+from homeport.config.processors import worker_count
 from homeport.config.reloading import changes, effective
 from homeport.core.audit import AuditLog
 from homeport.core.audit_events import ConfigReloaded, Who
@@ -65,6 +66,7 @@ class Master:
     ) -> None:
         self._instance = instance
         self._settings = settings  # as loaded: port 0 stays 0
+        self._workers_wanted = worker_count(settings.workers)
         self._overrides = tuple(overrides)
         self._announce = announce
         self._worker_module = worker_module
@@ -96,7 +98,7 @@ class Master:
         try:
             await control.start()
             self._listen_to_signals()
-            keepers = [asyncio.create_task(self._keep_worker(slot)) for slot in range(self._settings.workers)]
+            keepers = [asyncio.create_task(self._keep_worker(slot)) for slot in range(self._workers_wanted)]
             for keeper in keepers:
                 keeper.add_done_callback(self._keeper_ended)
             await self._wait_until_ready()
@@ -171,17 +173,21 @@ class Master:
 
     def _worker_bound(self) -> None:
         ready = sum(worker.ready for worker in self._workers.values())
-        if self._state == "starting" and ready == self._settings.workers:
+        if self._state == "starting" and ready == self._workers_wanted:
             self._all_bound.set()
 
     def _assignment(self, slot: int) -> Message:
-        settings = with_ports(self._settings, self._reserved.ports)
         return {
             "directory": str(self._instance.directory),
             "slot": slot,
             "master_pid": os.getpid(),
-            "settings": settings.model_dump(mode="json"),
+            "settings": self._told(self._settings),
         }
+
+    def _told(self, settings: Settings) -> Message:
+        """`settings` as workers get them: with the real ports and the real number of workers."""
+        counted = settings.model_copy(update={"workers": self._workers_wanted})
+        return with_ports(counted, self._reserved.ports).model_dump(mode="json")
 
     async def _stop_workers(self, keepers: list[asyncio.Task[None]]) -> None:
         self._state = "stopping"
@@ -254,7 +260,7 @@ class Master:
 
     def _state_now(self) -> str:
         """`ready` only while all workers serve: after one died, whoever waits for ready waits for the next one."""
-        missing = sum(worker.ready for worker in self._workers.values()) < self._settings.workers
+        missing = sum(worker.ready for worker in self._workers.values()) < self._workers_wanted
         return "starting" if self._state == "ready" and missing else self._state
 
     async def _who(self, _: Message) -> Message:
@@ -305,8 +311,7 @@ class Master:
             raise ControlRefused("config", str(error)) from error
         what = changes(self._settings, new)
         applied = effective(self._settings, new)
-        settings = with_ports(applied, self._reserved.ports).model_dump(mode="json")
-        await self._ask_all("reload", {"settings": settings})
+        await self._ask_all("reload", {"settings": self._told(applied)})
         self._settings = applied
         return {"applied": list(what.applied), "needs_restart": list(what.needs_restart)}
 

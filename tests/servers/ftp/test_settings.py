@@ -33,7 +33,6 @@ def test_a_configuration_arrives() -> None:
     assert settings.public_address_for("192.0.2.1") == "203.0.113.7"
     assert settings.times == FtpTimes(idle_s=7.0)
     assert settings.upload_bytes_per_s == 1000
-    assert settings.reuse_port
     assert not settings.policy_for("192.0.2.1").mode_z
 
 

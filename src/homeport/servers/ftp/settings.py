@@ -112,7 +112,6 @@ def ftp_settings(settings: Settings) -> FtpSettings:
         max_line_bytes=ftp.max_line_bytes,
         upload_bytes_per_s=limits.upload_bytes_per_s,
         download_bytes_per_s=limits.download_bytes_per_s,
-        reuse_port=settings.workers > 1,
         greeting=ftp.greeting,
         times=FtpTimes(
             login_s=limits.login_timeout_s,
