@@ -33,7 +33,7 @@ class Listening:
 
 def listening(settings: Settings) -> list[Listening]:
     """What the enabled services ask for."""
-    return [*_ftp(settings), *_datagrams(settings), *_extensions(settings)]
+    return [*_ftp(settings), *_ssh(settings), *_datagrams(settings), *_extensions(settings)]
 
 
 def is_default(section: Section) -> bool:
@@ -47,6 +47,12 @@ def _ftp(settings: Settings) -> Iterator[Listening]:
         yield Listening("ftp.port", ftp.port, ftp.listen)
         if ftp.implicit_port is not None:
             yield Listening("ftp.implicit_port", ftp.implicit_port, ftp.listen)
+
+
+def _ssh(settings: Settings) -> Iterator[Listening]:
+    ssh = settings.ssh
+    if ssh.enabled:
+        yield Listening("ssh.port", ssh.port, ssh.listen, may_move=is_default(ssh))
 
 
 def _datagrams(settings: Settings) -> Iterator[Listening]:

@@ -58,6 +58,7 @@ class ServerApp:
             listings=self._listings,
             logins=self._logins,
             audit=self._services.audit.write,
+            keys=self._services.key_login,
         )
         self._running = build_services(settings, core, self._place)
         self._verbs: dict[str, Callable[[Message], Awaitable[Message]]] = {

@@ -22,11 +22,13 @@ from homeport.core.digests import DigestStore
 from homeport.core.durability import Durability, Policy
 from homeport.core.home import HomeServices, Modes
 from homeport.core.jail import Jail
+from homeport.core.key_login import KeyLogin
 from homeport.core.login import Login
 from homeport.core.login_guard import GuardSettings, LoginGuard
 from homeport.core.passwords import PasswordVerifier
 from homeport.core.quota import Ledger, Recount
 from homeport.core.sessions import SessionLimits, Sessions
+from homeport.core.ssh_keys import SshKeys
 from homeport.core.stages import StageFolder
 from homeport.core.state import Database, open_database
 from homeport.core.tally import SharedTally
@@ -136,6 +138,16 @@ class Services:
     def login(self) -> Login:
         """The one way in."""
         return Login(self.accounts, self.passwords, self.guard)
+
+    @cached_property
+    def keys(self) -> SshKeys:
+        """The public keys that open accounts."""
+        return SshKeys(self.database)
+
+    @cached_property
+    def key_login(self) -> KeyLogin:
+        """The way in by one of them."""
+        return KeyLogin(self.accounts, self.keys, self.guard)
 
     def recount(self, account: Account) -> Recount:
         """Count the account's files again and make that the truth. Raises LedgerBusy, HomeUnavailable and the like."""

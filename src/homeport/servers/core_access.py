@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from homeport.core.accounts import Account
 from homeport.core.audit_events import Event
 from homeport.core.home import Home
+from homeport.core.key_login import KeyLogin
 from homeport.core.login import Login
 from homeport.core.sessions import SessionRecord, Sessions
 from homeport.servers.offload import Offload
@@ -37,3 +38,4 @@ class CoreAccess:
     logins: Offload
     audit: Callable[[Event], None] = _forget
     rates: AccountRates = field(default_factory=AccountRates)
+    keys: KeyLogin | None = None

@@ -1,0 +1,153 @@
+"""The SSH server: its listening sockets, its clients, and its life from bind to close.
+
+The one rule: what is handed in (core, threads) belongs to whoever built it; what is opened here is closed here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+
+import asyncssh
+
+from homeport.servers.core_access import CoreAccess
+from homeport.servers.lifecycle import Address, Life, Stage
+from homeport.servers.listening import Doors, Wish, open_all
+from homeport.servers.ssh import algorithms
+from homeport.servers.ssh.guest import Front, Guest
+from homeport.servers.ssh.settings import SshSettings
+from homeport.servers.ssh.wire import Connection
+
+_log = logging.getLogger(__name__)
+
+_GOING_DOWN = "the server is going down"
+_CLOSE_S = 5.0  # for what is under way to end after its connections were cut
+_REKEY_BYTES = 1 << 30
+_REKEY_S = 3600
+
+
+class SshServer:
+    """See lifecycle.Server."""
+
+    name = "ssh"
+
+    def __init__(self, settings: SshSettings, core: CoreAccess) -> None:
+        if core.keys is None:
+            raise ValueError("an SSH server needs to know of public keys")
+        self._settings = settings
+        self._life = Life()
+        self._doors = Doors((), self._accepted)
+        self._front = Front(settings, core, core.keys)
+        self._options: asyncssh.SSHServerConnectionOptions | None = None
+        self._arriving: set[asyncio.Task[None]] = set()
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        """Where it listens, with the real ports; empty before `bind` and after `drain`."""
+        return self._doors.addresses
+
+    async def bind(self) -> None:
+        """See lifecycle.Server. Raises OSError, also for a host key that cannot be read."""
+        settings = self._settings
+        self._options = await asyncio.to_thread(connection_options, settings, self._front)
+        opened = open_all(Wish(self.name, settings.listen, settings.port, settings.backlog, settings.reuse_port))
+        self._life.enter(Stage.BOUND)
+        self._doors = Doors(opened, self._accepted)
+
+    async def serve(self) -> None:
+        """See lifecycle.Server."""
+        self._life.enter(Stage.SERVING)
+        self._doors.open()
+
+    def reload(self, settings: SshSettings) -> None:
+        """Take new settings, for new connections and where a session looks anew. Addresses and host keys stay."""
+        self._settings = self._front.settings = settings
+
+    async def drain(self, deadline_s: float) -> None:
+        """See lifecycle.Server."""
+        self._life.enter(Stage.DRAINING)
+        self._doors.close()
+        for guest in list(self._front.guests):
+            if not guest.busy:
+                guest.end(_GOING_DOWN)
+        await self._wait_until_gone(deadline_s)
+
+    async def close(self) -> None:
+        """See lifecycle.Server."""
+        if self._life.stage is Stage.CLOSED:
+            return
+        self._life.enter(Stage.CLOSED)
+        self._doors.close()
+        for task in self._arriving:
+            task.cancel()
+        await asyncio.gather(*self._arriving, return_exceptions=True)
+        for guest in list(self._front.guests):
+            guest.end(_GOING_DOWN)
+        await asyncio.sleep(0)  # the last words are on their way
+        for guest in list(self._front.guests):
+            guest.abort()
+        await self._wait_until_gone(_CLOSE_S)
+
+    async def _wait_until_gone(self, deadline_s: float) -> None:
+        self._front.all_gone.clear()
+        if self._front.guests:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._front.all_gone.wait(), deadline_s)
+
+    def _accepted(self, connection: socket.socket, _: Address) -> None:
+        task = asyncio.get_running_loop().create_task(self._adopt(connection))
+        self._arriving.add(task)
+
+        def arrived(task: asyncio.Task[None]) -> None:
+            self._arriving.discard(task)
+            if task.cancelled():  # perhaps before its first step
+                connection.close()
+
+        task.add_done_callback(arrived)
+
+    async def _adopt(self, connection: socket.socket) -> None:
+        loop, options = asyncio.get_running_loop(), self._options
+        assert options is not None
+        try:
+            await loop.connect_accepted_socket(lambda: Connection(loop, options), connection)
+        except OSError as error:
+            _log.debug("a client went away while it came: %s", error)
+            connection.close()
+
+
+def connection_options(settings: SshSettings, front: Front) -> asyncssh.SSHServerConnectionOptions:
+    """What asyncssh is to do and not to do. Raises OSError for host keys that cannot be used."""
+    logging.getLogger("asyncssh").setLevel(logging.WARNING)  # what clients do is in the audit log
+    try:
+        keys = [asyncssh.read_private_key(path) for path in settings.host_keys]
+    except asyncssh.KeyImportError as error:
+        raise OSError(f"an SSH host key cannot be used: {error}") from error
+    if not keys:
+        raise OSError("there is no SSH host key")
+    times = settings.times
+    return asyncssh.SSHServerConnectionOptions(
+        server_factory=lambda: Guest(front),
+        server_host_keys=keys,
+        server_version="Homeport",
+        kex_algs=list(algorithms.KEY_EXCHANGE),
+        encryption_algs=list(algorithms.ENCRYPTION),
+        mac_algs=list(algorithms.MACS),
+        compression_algs=list(algorithms.COMPRESSION),
+        signature_algs=list(algorithms.SIGNATURES),
+        public_key_auth=True,
+        password_auth=True,
+        kbdint_auth=False,
+        host_based_auth=False,
+        gss_host=None,
+        x11_forwarding=False,
+        agent_forwarding=False,
+        allow_pty=True,
+        line_editor=False,
+        login_timeout=times.login_s,
+        keepalive_interval=times.keepalive_s,
+        keepalive_count_max=times.keepalives,
+        rekey_bytes=_REKEY_BYTES,
+        rekey_seconds=_REKEY_S,
+    )
