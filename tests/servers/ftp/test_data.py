@@ -314,6 +314,7 @@ def accepting_client(listening: socket.socket, run: Run) -> tuple[socket.socket,
 
     server = run(main())
     client, _ = listening.accept()
+    bound_unread(server)
     return server, client
 
 

@@ -11,7 +11,6 @@ import pytest
 from tests.servers.loops import Run, until
 
 from homeport.servers.deadlines import Deadlines
-from homeport.servers.ftp import passive
 from homeport.servers.ftp.data import DataRefused
 from homeport.servers.ftp.passive import PassiveListener, PassivePorts
 from homeport.servers.readiness import Waits
@@ -59,18 +58,6 @@ def test_a_client_that_is_there_already_is_accepted_without_waiting(run: Run) ->
             assert not connection.getblocking()
             connection.close()
         assert not listener.is_open
-
-    run(main())
-
-
-def test_what_may_lie_unread_is_bounded(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    bounded: list[socket.socket] = []
-    monkeypatch.setattr(passive, "bound_unread", bounded.append)
-
-    async def main() -> None:
-        listener = passive_ports().open(HERE, HERE)
-        with knock(listener.port), await listener.connect(Waits()) as connection:
-            assert bounded == [connection]
 
     run(main())
 

@@ -10,6 +10,7 @@ import pytest
 
 from homeport.core.errors import WouldBlock
 from homeport.core.patience import be_patient
+from homeport.servers.ftp import data
 from homeport.servers.ftp.data import DataConnection, NotReady
 from homeport.servers.ftp.pump import (
     BUFFER_BYTES,
@@ -247,6 +248,22 @@ def test_an_upload_comes_in_pieces_and_ends(pair: tuple[DataConnection, socket.s
     assert pieces == [b"abcd", b"ef", b"end"]
     connection.close()
     assert everything(client) == b""
+
+
+def test_what_may_lie_unread_is_bounded_once_a_thread_takes_it(
+    pair: tuple[DataConnection, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bounded: list[object] = []
+    monkeypatch.setattr(data, "bound_unread", bounded.append)
+    connection, client = pair
+    client.send(b"abcdef")
+    flow = Receive(connection, lambda piece: None, lambda: None, Buffers(), Haste())
+    with pytest.raises(NotReady):
+        flow.move_now(2)
+    assert flow.move_now(2) == 2
+    assert bounded == []  # most uploads end here
+    assert [flow.move(2), flow.move(2)] == [2, 2]
+    assert len(bounded) == 1
 
 
 def test_a_refused_write_leaves_the_buffer_usable(pair: tuple[DataConnection, socket.socket]) -> None:

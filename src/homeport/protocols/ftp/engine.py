@@ -152,32 +152,43 @@ class FtpEngine:
         self._events = []
         return events
 
+    @property
+    def has_news(self) -> bool:
+        """Whether `events` or `take_output` has something."""
+        return bool(self._events or self._output)
+
     def take_output(self) -> bytes:
-        """What is to be sent. Taking it makes room for waiting commands to be executed: look at `events` again."""
+        """What is to be sent. Taking it makes room for waiting commands to be executed: see `has_news` then."""
         output = self._output
         if output:
             self._output = []
             self._output_size = 0
         if self._lines.waiting or self._held:
             self._pump()
-        return b"".join(output)
+        return output[0] if len(output) == 1 else b"".join(output)
 
     def take_restart(self) -> int:
         """The offset of REST, 0 without; it counts once."""
-        offset = self.settings.restart_offset
-        self.settings.forget(_RESTART)
+        settings = self.session.settings
+        offset = settings.restart_offset
+        if offset:
+            settings.forget(_RESTART)
         return offset
 
     def take_range(self) -> ByteRange | None:
         """The range of RANG; it counts once."""
-        wanted = self.settings.byte_range
-        self.settings.forget(_RANGE)
+        settings = self.session.settings
+        wanted = settings.byte_range
+        if wanted is not None:
+            settings.forget(_RANGE)
         return wanted
 
     def take_expectation(self) -> Expectation | None:
         """What SITE EXPECT announced of the next upload; it counts once."""
-        expected = self.settings.expectation
-        self.settings.forget(_EXPECTATION)
+        settings = self.session.settings
+        expected = settings.expectation
+        if expected is not None:
+            settings.forget(_EXPECTATION)
         return expected
 
     # What the server says

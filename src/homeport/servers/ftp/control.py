@@ -90,10 +90,11 @@ class ControlConnection(asyncio.Protocol):
         if self._tls is not None:
             data = self._decrypt(self._tls, data)
         if data:
-            if b"\n" in data and self._engine.logged_in:  # a byte now and then is no command
+            engine = self._engine
+            if b"\n" in data and engine.logged_in:  # a byte now and then is no command
                 self._life.set(self.session.idle_s)
-            self._engine.receive(data, self._loop.time())
-        self._advance()
+            engine.receive(data, self._loop.time())
+        self._advance(ends_at)
         if time.monotonic() >= ends_at:  # or the loop would give us the next piece at once, and the next
             self._give_way()
 
@@ -181,31 +182,34 @@ class ControlConnection(asyncio.Protocol):
 
     # Inside
 
-    def _advance(self) -> None:
+    def _advance(self, ends_at: float | None = None) -> None:
         """Act on what the engine has to say until it has nothing more, or the client has to read first, or the turn
-        is over: it goes on then when other connections have had theirs.
+        is over (at `ends_at`): it goes on then when other connections have had theirs.
         """
         if self._advancing:
             return
         if not self._gave_way:
             self._advancing = True
             try:
-                self._take_turn(time.monotonic() + _TURN_S)
+                self._take_turn(ends_at or time.monotonic() + _TURN_S)
             finally:
                 self._advancing = False
         self._read_while_wanted()
 
     def _take_turn(self, ends_at: float) -> None:
+        engine = self._engine
         while True:
-            while events := self._engine.events():
+            while events := engine.events():
                 for event in events:
                     self._act(event)
             if self._write_output():
+                if not (engine.has_news or self._said_all):
+                    return
                 if time.monotonic() >= ends_at:  # the loop's own clock may stand still within a round
                     self._give_way()
                     return
-            elif self._said_all and not self._engine.closed:
-                self._engine.receive_eof()
+            elif self._said_all and not engine.closed:
+                engine.receive_eof()
             else:
                 return
 
@@ -224,9 +228,13 @@ class ControlConnection(asyncio.Protocol):
         if self._full or self._hung_up:
             return False
         output = self._engine.take_output()
-        if output:
+        if not output:
+            return False
+        if self._tls is None and not self._lost:
+            self._transport.write(output)
+        else:
             self._send(output)
-        return bool(output)
+        return True
 
     def _send(self, data: bytes) -> None:
         if self._tls is not None:
@@ -291,7 +299,7 @@ class ControlConnection(asyncio.Protocol):
             _log.exception("%s failed", request.command.name)
             answer(451, "The server made a mistake, which is in its log now.")
         finally:
-            if request.command.data:
+            if request.command.data and self.session.endpoint is not None:
                 self.session.drop_endpoint()  # whatever went wrong, the next transfer needs a new one
 
     async def _log_in(self, login: Login) -> None:

@@ -15,10 +15,14 @@ import socket
 import ssl
 import struct
 from collections.abc import Callable
+from typing import cast
 
 from homeport.servers.deadlines import Deadlines
 from homeport.servers.ftp.addresses import Ip, family_of
 from homeport.servers.readiness import Side, Waits, Woken
+
+# The interpreter's own class, without the layer above it, which costs as much as a system call or two.
+Socket = socket.SocketType
 
 _CUT = "UNEXPECTED_EOF_WHILE_READING"  # a FIN without close_notify, as OpenSSL calls it; a reset has no such name
 
@@ -31,7 +35,7 @@ _LONG_ROUND_TRIP_US = 10_000
 _ROUND_TRIP_AT = 68  # tcpi_rtt in struct tcp_info of linux/tcp.h
 
 
-def bound_unread(connection: socket.socket) -> None:
+def bound_unread(connection: Socket) -> None:
     """Let the kernel hold no more than `_UNREAD_BYTES` of a new connection unread, unless it is a long line."""
     if not _can_bound():
         return
@@ -79,8 +83,8 @@ class DataConnection:
 
     __slots__ = ("_socket", "_tls", "fd", "require_close_notify")
 
-    def __init__(self, connection: socket.socket, *, require_close_notify: bool = True) -> None:
-        self._socket = connection
+    def __init__(self, connection: Socket, *, require_close_notify: bool = True) -> None:
+        self._socket: Socket = connection
         self._tls: ssl.SSLSocket | None = None
         self.fd = connection.fileno()
         self.require_close_notify = require_close_notify
@@ -98,7 +102,10 @@ class DataConnection:
         """TLS from here on; call `shake_hands` until it stops raising NotReady."""
         try:
             self._tls = context.wrap_socket(
-                self._socket, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=False
+                cast(socket.socket, self._socket),  # of which it asks what both classes have
+                server_side=True,
+                do_handshake_on_connect=False,
+                suppress_ragged_eofs=False,
             )
         except OSError as error:
             raise DataLost("The data connection was closed before its TLS handshake.") from error
@@ -164,7 +171,7 @@ class DataConnection:
                 self._end_tls(self._tls)
                 must_arrive = False  # it has; the FIN behind it says nothing new
             # Not the SSLSocket's own, which would forget its TLS state.
-            socket.socket.shutdown(self._socket, socket.SHUT_WR)
+            Socket.shutdown(self._socket, socket.SHUT_WR)
         except OSError as error:
             if must_arrive:
                 raise _lost(error) from error
@@ -172,12 +179,19 @@ class DataConnection:
     def interrupt(self) -> None:
         """Make every call on it, also one under way in another thread, end soon. It can only be closed afterwards."""
         with contextlib.suppress(OSError):
-            socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+            Socket.shutdown(self._socket, socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Free the descriptor. Nobody may be waiting for it."""
-        with contextlib.suppress(OSError):
+        try:
             self._socket.close()
+        except OSError:
+            return  # the peer's reset, of which nobody need know any more
+
+    def bound_unread(self) -> None:
+        """See the function."""
+        with contextlib.suppress(OSError):  # whoever has gone again sends no more
+            bound_unread(self._socket)
 
     def _end_tls(self, tls: ssl.SSLSocket) -> None:
         try:
@@ -250,7 +264,6 @@ async def connect_out(local: Ip, target: Ip, port: int, waits: Waits, timeout_s:
                 failed = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if failed:
             raise OSError(failed, os.strerror(failed))
-        bound_unread(connection)
     except OSError as error:
         connection.close()
         raise DataRefused(f"Cannot connect to your port {port}: {os.strerror(error.errno or 0)}.") from error

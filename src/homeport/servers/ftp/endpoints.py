@@ -6,12 +6,11 @@ The one rule: an endpoint is used once. A new one closes the old one, and a tran
 from __future__ import annotations
 
 from dataclasses import dataclass
-from socket import socket
 
 from homeport.protocols.ftp.address import DataAddress, format_epsv, format_pasv, refusal
 from homeport.protocols.ftp.events import Request
 from homeport.servers.ftp.addresses import Ip, parse_ip
-from homeport.servers.ftp.data import connect_out
+from homeport.servers.ftp.data import Socket, connect_out
 from homeport.servers.ftp.errors import Refused
 from homeport.servers.ftp.passive import PassiveListener
 from homeport.servers.ftp.session import FtpSession
@@ -26,7 +25,10 @@ class ActiveTarget:
     address: DataAddress
     timeout_s: float
 
-    async def connect(self, waits: Waits) -> socket:
+    def at_once(self) -> None:
+        """See Endpoint: a client that waits for us is never there already."""
+
+    async def connect(self, waits: Waits) -> Socket:
         """See Endpoint."""
         return await connect_out(self.local, self.address.host, self.address.port, waits, self.timeout_s)
 

@@ -91,7 +91,7 @@ async def _send(session: FtpSession, path: VirtualPath, blocks: _Blocks) -> None
         first = await session.call_listing(
             next, blocks, b""
         )  # a missing folder is 550, and not an empty listing after 150
-        async with Transfer(session, Deed.LISTING, path) as transfer:
+        with Transfer(session, Deed.LISTING, str(path)) as transfer:
             connection = await transfer.connect(f"Here comes the listing of {path}.")
             whole = deflated(itertools.chain((first,), blocks), session.settings)
             await transfer.pump(SendBlocks(connection, whole, lambda: None))

@@ -20,7 +20,7 @@ from collections.abc import Hashable
 
 from homeport.servers.deadlines import Deadlines
 from homeport.servers.ftp.addresses import Ip, family_of, peer_ip
-from homeport.servers.ftp.data import DataRefused, bound_unread
+from homeport.servers.ftp.data import DataRefused, Socket
 from homeport.servers.ftp.giving_way import who_gives_way
 from homeport.servers.readiness import Side, Waits, Woken
 
@@ -30,7 +30,7 @@ _RESTING = 128  # sockets at most that wait for another announcement
 _RESTING_SHARE = 4  # ... and this part of the allowed ports at most, which other workers may share
 _TOO_LATE = "The data connection did not come in time; is the passive port open in your firewall?"
 _TAKEN_BACK = "Ports are short and another client needed yours; send PASV or EPSV again."
-_FAMILIES, _STREAM = {4: int(socket.AF_INET), 6: int(socket.AF_INET6)}, int(socket.SOCK_STREAM)
+_STREAM = int(socket.SOCK_STREAM)
 _RANDOM = random.SystemRandom()  # predictable ports can be stolen
 
 
@@ -102,7 +102,8 @@ class PassivePorts:
         if not resting:
             return None
         index = self._dice.below(len(resting))
-        if resting[index].local != local:
+        found = resting[index].local
+        if found is not local and found != local:  # comparing two addresses takes as long as looking at the door
             index = next((other for other, berth in enumerate(resting) if berth.local == local), -1)
             if index < 0:
                 return None
@@ -138,7 +139,7 @@ class PassivePorts:
 class _Berth:
     """A listening socket that serves one announcement after another. Closes itself when left alone for too long."""
 
-    __slots__ = ("_door", "_ports", "deadline", "listening", "local", "port", "user")
+    __slots__ = ("_door", "_ports", "deadline", "family", "listening", "local", "port", "user")
 
     def __init__(self, ports: PassivePorts, listening: socket.socket, local: Ip) -> None:
         self._ports = ports
@@ -146,6 +147,7 @@ class _Berth:
         self._door = select.poll()
         self._door.register(listening, select.POLLIN)
         self.local = local
+        self.family = int(listening.family)
         self.port: int = listening.getsockname()[1]
         self.user: PassiveListener | None = None
         self.deadline = ports.deadlines.new(self._expired)
@@ -196,14 +198,23 @@ class PassiveListener:
         self._berth.deadline.clear()
         self.is_held = True
 
-    async def connect(self, waits: Waits) -> socket.socket:
-        """The client's connection, at once when it is there already. Raises DataRefused; closes itself in any case."""
+    def at_once(self) -> Socket | None:
+        """See Endpoint."""
+        berth = self._berth
+        if berth is None:
+            raise DataRefused(self._why_closed)
+        connection = self._accept_one(berth)
+        if connection is not None:
+            self._ports.rest(self._released(berth))
+        return connection
+
+    async def connect(self, waits: Waits) -> Socket:
+        """The client's connection. Raises DataRefused; closes itself in any case."""
         try:
             give_up_at = 0.0
             while self._berth is not None:
                 self._berth.deadline.clear()
-                if (connection := self._accept_one(self._berth.listening)) is not None:
-                    self._ports.rest(self._released(self._berth))
+                if (connection := self.at_once()) is not None:
                     return connection
                 now = self._ports.deadlines.now()
                 give_up_at = give_up_at or now + self._ports.accept_timeout_s
@@ -231,20 +242,20 @@ class PassiveListener:
         if self._berth is not None:
             self._ports.retire(self._released(self._berth))
 
-    def _accept_one(self, listening: socket.socket) -> socket.socket | None:
+    def _accept_one(self, berth: _Berth) -> Socket | None:
         for _ in range(_STRANGERS):
             try:
-                fd, address = listening._accept()  # type: ignore[attr-defined]  # noqa: SLF001 - less than `accept` asks
+                fd, address = berth.listening._accept()  # type: ignore[attr-defined]  # noqa: SLF001 - less than `accept` asks
             except BlockingIOError:
                 return None
             except ConnectionAbortedError:
                 continue  # gone again before it was accepted
             except OSError as error:
                 raise DataRefused(_no_listener(error)) from error
-            if peer_ip(address) == self._peer:
-                connection = socket.socket(_FAMILIES[self._peer.version], _STREAM, 0, fd)
+            came = peer_ip(address)
+            if came is self._peer or came == self._peer:
+                connection = Socket(berth.family, _STREAM, 0, fd)
                 connection.setblocking(False)
-                bound_unread(connection)
                 return connection
             os.close(fd)
         return None  # the loop asks again when others have had their turn

@@ -13,7 +13,6 @@ import enum
 import select
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Protocol
 
 from homeport.core.errors import WouldBlock
@@ -40,6 +39,9 @@ class Wants(enum.Enum):
     TURN = "turn"  # others want the thread; come again
     THREAD = "thread"  # it would hold up the loop
     DONE = "done"
+
+
+_DONE = Wants.DONE
 
 
 class Bucket(Protocol):
@@ -85,21 +87,19 @@ class Buffers:
             self._kept.append(buffer)
 
 
-@dataclass(slots=True)
 class Meter:
     """How far a transfer is; the thread writes, the loop reads. `started_at` and `last_at` by the monotonic clock.
 
     `record` shows it to whoever asks who is connected.
     """
 
-    record: SessionRecord | None = None
-    clock: Callable[[], float] = time.monotonic
-    bytes: int = 0
-    started_at: float = field(init=False)
-    last_at: float = field(init=False)
+    __slots__ = ("bytes", "clock", "last_at", "record", "started_at")
 
-    def __post_init__(self) -> None:
-        self.started_at = self.last_at = self.clock()
+    def __init__(self, record: SessionRecord | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self.record = record
+        self.clock = clock
+        self.bytes = 0
+        self.started_at = self.last_at = clock()
 
     def count(self, amount: int) -> float:
         """Note `amount` bytes; the time now."""
@@ -112,6 +112,8 @@ class Meter:
 
 class Mover:
     """Runs one flow in steps, one at a time: `step` in a thread, `step_now` and everything else on the loop."""
+
+    __slots__ = ("_connection", "_flow", "_linger_s", "_meter", "bucket", "offload", "pause_s", "stopped")
 
     def __init__(
         self,
@@ -126,21 +128,22 @@ class Mover:
         self._connection = connection
         self._flow = flow
         self._meter = meter
-        self._offload = offload
-        self._bucket = bucket
+        self.offload = offload
+        self.bucket = bucket
         self._linger_s = linger_s
         self.pause_s = 0.0
         self.stopped = False  # set from the loop; the step ends at the next chance
 
     def step_now(self) -> Wants:
         """As `step`, on the loop: THREAD when what follows could hold it up."""
+        meter, flow = self._meter, self._flow
         try:
-            while not self.stopped and self._meter.bytes <= _ON_LOOP_BYTES:
-                moved = self._flow.move_now(_ON_LOOP_BYTES)
+            while not self.stopped and meter.bytes <= _ON_LOOP_BYTES:
+                moved = flow.move_now(_ON_LOOP_BYTES)
                 if moved == 0:
-                    return Wants.DONE
-                now = self._meter.count(moved)
-                if self._bucket is not None and (delay := self._bucket.delay(now, moved)) > 0:
+                    return _DONE
+                now = meter.count(moved)
+                if self.bucket is not None and (delay := self.bucket.delay(now, moved)) > 0:
                     self.pause_s = delay
                     return Wants.PAUSE
         except NotReady as waiting:
@@ -151,7 +154,7 @@ class Mover:
 
     def step(self) -> Wants:
         """Move bytes until the socket does not keep up, the rate limit says wait, or all is done."""
-        most = _SENDFILE_BYTES if self._bucket is None else BUFFER_BYTES
+        most = _SENDFILE_BYTES if self.bucket is None else BUFFER_BYTES
         budget_s = self._linger_s
         turn_ends_at = time.monotonic() + _TURN_S
         while not self.stopped:
@@ -167,10 +170,10 @@ class Mover:
             if moved == 0:
                 return Wants.DONE
             now = time.monotonic() if moved is None else self._meter.count(moved)
-            if self._bucket is not None and moved and (delay := self._bucket.delay(now, moved)) > 0:
+            if self.bucket is not None and moved and (delay := self.bucket.delay(now, moved)) > 0:
                 self.pause_s = delay
                 return Wants.PAUSE
-            if now >= turn_ends_at and self._offload.crowded:
+            if now >= turn_ends_at and self.offload.crowded:
                 return Wants.TURN
         return Wants.TURN
 
@@ -183,7 +186,7 @@ class Mover:
         poller.register(self._connection.fd, select.POLLIN if side is Side.READ else select.POLLOUT)
         give_up_at = time.monotonic() + budget_s
         left_s = budget_s
-        while left_s > 0 and not self.stopped and not self._offload.crowded:
+        while left_s > 0 and not self.stopped and not self.offload.crowded:
             ready = poller.poll(min(_LINGER_SLICE_MS, left_s * 1000))
             left_s = give_up_at - time.monotonic()
             if ready:
@@ -191,15 +194,20 @@ class Mover:
         return 0.0
 
 
+_NOTHING = memoryview(b"")
+
+
 class SendFile:
     """A file as it is, by the kernel, without a copy. `source` is a Download; `finish` is called when all is sent."""
+
+    __slots__ = ("_ahead", "_connection", "_fd", "_finish", "_source")
 
     def __init__(self, connection: DataConnection, source: FileSource, finish: Callable[[], None]) -> None:
         self._connection = connection
         self._source = source
         self._finish = finish
         self._fd = source.fileno()
-        self._ahead = memoryview(b"")  # read and not sent
+        self._ahead = _NOTHING  # read and not sent
 
     def move_now(self, most: int) -> int:
         """See Flow."""
@@ -309,7 +317,7 @@ class Receive:
         self._finish = finish
         self._buffers = buffers
         self._haste = haste
-        self._waited = False
+        self._waited = self._bounded = False
         self._owed = b""  # received and not stored, because the loop may not wait
 
     def move_now(self, most: int) -> int:
@@ -319,10 +327,16 @@ class Receive:
             raise NotReady(Side.READ)
         if self._haste is None or not self._haste.allows():
             raise WouldBlock
-        return self._haste.run(self.move, most)
+        return self._haste.run(self._take_in, most)
 
     def move(self, most: int) -> int:
         """See Flow."""
+        if not self._bounded:  # a small upload ends before it could pile up
+            self._bounded = True
+            self._connection.bound_unread()
+        return self._take_in(most)
+
+    def _take_in(self, most: int) -> int:
         if self._owed:
             with memoryview(self._owed) as piece:
                 self._write(piece)

@@ -5,21 +5,20 @@ The one rule: handlers reach the disk through `call` and its kin alone, and the 
 
 from __future__ import annotations
 
-import socket
 import ssl
 from collections.abc import Callable, Sequence
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 
 from homeport.core.accounts import Account
 from homeport.core.audit_events import Refused as Denied
 from homeport.core.audit_events import Who
-from homeport.core.errors import WouldBlock
 from homeport.core.home import Home
 from homeport.core.paths import ROOT, VirtualPath
 from homeport.core.sessions import SessionRecord
 from homeport.protocols.ftp.engine import FtpEngine
 from homeport.protocols.ftp.settings import Settings
 from homeport.servers.ftp.addresses import Ip
+from homeport.servers.ftp.data import Socket
 from homeport.servers.ftp.errors import Refused
 from homeport.servers.ftp.front import Front
 from homeport.servers.ftp.pump import Bucket, Meter
@@ -48,7 +47,11 @@ class Wire(Protocol):
 class Endpoint(Protocol):
     """One way to a data connection: a PassiveListener or an ActiveTarget."""
 
-    async def connect(self, waits: Waits) -> socket.socket:
+    def at_once(self) -> Socket | None:
+        """The connection, where it is there already: as `connect`, which is to follow when this gives None."""
+        ...
+
+    async def connect(self, waits: Waits) -> Socket:
         """The connection, non-blocking. Raises DataRefused. It cannot be used again."""
         ...
 
@@ -64,8 +67,12 @@ class Endpoint(Protocol):
 class Running(Protocol):
     """The Transfer under way, as far as other commands concern themselves with it."""
 
-    title: str
     meter: Meter
+
+    @property
+    def title(self) -> str:
+        """Such as `Sending /file`."""
+        ...
 
     def stop(self, reason: str) -> None:
         """End it soon; `reason` is what the client is told."""
@@ -112,12 +119,12 @@ class FtpSession:
     @property
     def account(self) -> Account:
         """The account as it is now: rights and limits may change while the session lasts."""
-        return self.home.account
+        return (self._home or self.home).account
 
     @property
     def settings(self) -> Settings:
         """The parameters of the coming transfer."""
-        return self.engine.settings
+        return self.engine.session.settings
 
     @property
     def peer_name(self) -> str:
@@ -170,25 +177,19 @@ class FtpSession:
         """As `call`, for what takes microseconds unless the disk is slow; see Offload.run_short."""
         return await self.front.files.run_short(self._owner, function, *args, **kwargs)
 
-    async def call_now(self, function: Callable[..., T], *args: Any) -> T:
-        """As `call`, on the loop where the kernel promises not to wait: `function` takes `may_block`."""
-        try:
-            return function(*args, may_block=False)
-        except WouldBlock:
-            return await self.call(function, *args)
-
     @property
     def _owner(self) -> int | None:
         return None if self._home is None else self._home.account.id
 
     def bucket(self, *, upload: bool) -> Bucket | None:
         """The rate limit of the account's uploads or downloads, shared by its sessions; None where it has none."""
-        own, common = self.account.limits, self.front.settings
+        account, common = self.account, self.front.settings
+        own = account.limits
         if upload:
             rate = own.upload_bytes_per_s or common.upload_bytes_per_s
         else:
             rate = own.download_bytes_per_s or common.download_bytes_per_s
-        return None if rate is None else self.front.core.rates.bucket(self.account.id, rate, upload=upload)
+        return None if rate is None else self.front.core.rates.bucket(account.id, rate, upload=upload)
 
     def require_endpoint(self) -> None:
         """Refuse a transfer before anything is opened for it when it has no way to the client (425).

@@ -10,12 +10,10 @@ import enum
 import time
 
 from homeport.core.errors import HomeportError
-from homeport.core.paths import VirtualPath
 from homeport.protocols.ftp.settings import Protection
 from homeport.servers.ftp.data import DataConnection, DataError, DataLost, DataRefused
-from homeport.servers.ftp.pump import Bucket, Flow, Handshake, Meter, Mover, Wants
+from homeport.servers.ftp.pump import Flow, Handshake, Meter, Mover, Wants
 from homeport.servers.ftp.session import FtpSession
-from homeport.servers.offload import Offload
 from homeport.servers.readiness import Side, Waits, Woken
 
 ABORTED = "The transfer was stopped."
@@ -37,32 +35,48 @@ class Deed(enum.Enum):
         self.noun = noun
 
 
-class Transfer:
-    """What a session transfers now. Made by a handler, used in one `async with`."""
+# Reading a member from its class takes its time, and every small file asks.
+_LISTING, _UPLOAD = Deed.LISTING, Deed.UPLOAD
+_DONE = Wants.DONE
 
-    def __init__(self, session: FtpSession, deed: Deed, path: VirtualPath, *, size: int | None = None) -> None:
+
+class Transfer:
+    """What a session transfers now: `name` is its path. Made by a handler, used in one `with`."""
+
+    __slots__ = (
+        "_bucket", "_connection", "_deed", "_ended_well", "_mover", "_name", "_owner", "_session", "_stopped",
+        "_threads", "_waits", "meter",
+    )  # fmt: skip
+
+    def __init__(self, session: FtpSession, deed: Deed, name: str, *, size: int | None = None) -> None:
         assert session.record is not None
-        name = str(path)
-        self.title = f"{deed.participle} {name}"
+        front = session.front
+        self._deed = deed
+        self._name = name
         self.meter = Meter(session.record)
         session.record.begin(deed.noun, name, total_bytes=size)
         self._session = session
         self._owner = session.account.id
-        self._threads = session.front.listings if deed is Deed.LISTING else session.front.files
-        self._bucket = None if deed is Deed.LISTING else session.bucket(upload=deed is Deed.UPLOAD)
-        self._waits = Waits(session.front.watch)
+        self._threads = front.core.listings if deed is _LISTING else front.core.files
+        self._bucket = None if deed is _LISTING else session.bucket(upload=deed is _UPLOAD)
+        self._waits = Waits(front.watch)
         self._connection: DataConnection | None = None
         self._mover: Mover | None = None
         self._stopped: str | None = None
         self._ended_well = False
 
-    async def __aenter__(self) -> Transfer:
+    @property
+    def title(self) -> str:
+        """Such as `Sending /file`."""
+        return f"{self._deed.participle} {self._name}"
+
+    def __enter__(self) -> Transfer:
         self._session.transfer = self
         if self._session.engine.aborting:  # ABOR came while the file was being opened
             self.stop(ABORTED)
         return self
 
-    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._session.transfer = None
         if self.meter.record is not None:
             self.meter.record.rest()
@@ -101,15 +115,14 @@ class Transfer:
         try:
             self.check()
             session.reply(150, announcement)
-            settings = session.front.settings
             try:
-                found = await endpoint.connect(self._waits)
+                found = endpoint.at_once() or await endpoint.connect(self._waits)
             except DataRefused:
                 self.check()
                 raise
         finally:
             endpoint.close()
-        connection = DataConnection(found, require_close_notify=settings.require_close_notify)
+        connection = DataConnection(found, require_close_notify=session.front.settings.require_close_notify)
         self._connection = connection
         self.check()
         if session.settings.protection is Protection.PRIVATE:
@@ -118,7 +131,9 @@ class Transfer:
 
     async def pump(self, flow: Flow) -> None:
         """Run `flow` to its end. Raises what it raises, DataLost when it stalls, Stopped."""
-        await self._pump(flow, self._session.front.settings.times.data_s, self._threads, self._bucket)
+        assert self._connection is not None
+        mover = Mover(self._connection, flow, self.meter, self._threads, bucket=self._bucket)
+        await self._run(mover, self._session.front.settings.times.data_s)
         self._ended_well = True
 
     async def _secure(self, connection: DataConnection) -> None:
@@ -127,33 +142,33 @@ class Transfer:
             raise DataRefused("There is no TLS session that the data connection could belong to.", 522)
         connection.start_tls(self._session.tls_context)
         try:
-            await self._pump(Handshake(connection), front.settings.times.handshake_s, front.files, None)
+            mover = Mover(connection, Handshake(connection), self.meter, front.files)
+            await self._run(mover, front.settings.times.handshake_s)
         except DataLost as error:
             raise DataRefused("The TLS handshake of the data connection did not end in time.") from error
         if front.settings.data_tls_resumption == "require" and not connection.resumed:
             raise DataRefused("The data connection must resume the TLS session of the control connection.", 522)
 
-    async def _pump(self, flow: Flow, patience_s: float, threads: Offload, bucket: Bucket | None) -> None:
-        assert self._connection is not None
-        front = self._session.front
-        mover = self._mover = Mover(self._connection, flow, self.meter, threads, bucket=bucket)
+    async def _run(self, mover: Mover, patience_s: float) -> None:
+        self._mover = mover
         pace: _Pace | None = None  # whoever never waits does not creep
         on_loop = True
         while True:
             self.check()
             try:
-                wants = mover.step_now() if on_loop else await threads.run_for(self._owner, mover.step)
+                wants = mover.step_now() if on_loop else await mover.offload.run_for(self._owner, mover.step)
             except DataError:
                 self.check()  # a connection that was interrupted looks lost
                 raise
             self.check()
-            if wants is Wants.DONE:
+            if wants is _DONE:
                 return
             if wants is Wants.THREAD:
                 on_loop = False
                 continue
             if pace is None:
-                pace = _Pace(self.meter, patience_s, 0 if bucket else front.settings.min_rate_bytes_per_s)
+                least = 0 if mover.bucket else self._session.front.settings.min_rate_bytes_per_s
+                pace = _Pace(self.meter, patience_s, least)
             await self._wait(wants, mover.pause_s, patience_s)
             pace.check()
 

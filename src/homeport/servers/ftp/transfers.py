@@ -10,12 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from homeport.core.errors import AlreadyExists
+from homeport.core.errors import AlreadyExists, WouldBlock
 from homeport.core.home import Home
 from homeport.core.paths import VirtualPath
 from homeport.core.transfer import Download, Stored, Upload
 from homeport.protocols.ftp.events import Request
-from homeport.protocols.ftp.ranges import ByteRange
 from homeport.protocols.ftp.settings import Expectation
 from homeport.servers.ftp.arguments import argument_of, optional_text_of, text_of
 from homeport.servers.ftp.data import DataError
@@ -38,37 +37,34 @@ async def allocate(session: FtpSession, request: Request) -> None:
 
 async def retrieve(session: FtpSession, request: Request) -> None:
     """RETR."""
+    engine = session.engine
     path = session.path(text_of(request))
-    wanted, offset = session.engine.take_range(), session.engine.take_restart()
+    wanted, offset = engine.take_range(), engine.take_restart()
     session.require_endpoint()
     if wanted is not None:
         offset = wanted.first
-    download = await session.call_now(session.home.begin_download, path, offset)
-    _limit(download, wanted)
+    begin = session.home.begin_download
     try:
-        await _send(session, download)
+        download = begin(path, offset, may_block=False)
+    except WouldBlock:
+        download = await session.call(begin, path, offset)
+    if wanted is not None:
+        download.stop_at(wanted.end)
+    try:
+        name, size = str(path), download.remaining
+        with Transfer(session, Deed.DOWNLOAD, name, size=size) as transfer:
+            connection = await transfer.connect(f"Sending {name} ({size} bytes).")
+            await transfer.pump(download_flow(connection, download, session.settings))
     except BaseException as error:
         await session.call(download.abort, str(error))
         raise
     session.reply(226, _what_was_sent(download))
 
 
-async def _send(session: FtpSession, download: Download) -> None:
-    async with Transfer(session, Deed.DOWNLOAD, download.path, size=download.remaining) as transfer:
-        connection = await transfer.connect(f"Sending {download.path} ({download.remaining} bytes).")
-        await transfer.pump(download_flow(connection, download, session.settings))
-
-
 def _what_was_sent(download: Download) -> str:
     sent = download.position - download.offset
     whole = sent == download.whole_size
     return f"Sent {sent} bytes, SHA-256 {download.sha256}" if whole and download.sha256 else f"Sent {sent} bytes"
-
-
-def _limit(download: Download, wanted: ByteRange | None) -> None:
-    """Send no more than RANG asked for."""
-    if wanted is not None:
-        download.stop_at(wanted.end)
 
 
 async def store(session: FtpSession, request: Request) -> None:
@@ -127,9 +123,9 @@ async def _receive(session: FtpSession, plan: _Plan) -> None:
 
 
 async def _take_in(session: FtpSession, plan: _Plan, arrival: _Arrival) -> None:
-    path = arrival.upload.path
-    async with Transfer(session, Deed.UPLOAD, path) as transfer:
-        connection = await transfer.connect(plan.announcement.format(path=path))
+    name = str(arrival.upload.path)
+    with Transfer(session, Deed.UPLOAD, name) as transfer:
+        connection = await transfer.connect(plan.announcement.format(path=name))
         arrival.check = transfer.check
         write, finish = upload_sink(arrival.write, arrival.finish, session.settings)
         # A decoder does not take the same bytes twice, as it would have to after a WouldBlock.
