@@ -3,68 +3,67 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from io import FileIO
-from itertools import islice
 
 from homeport.client.digesting import HASHERS, best_algorithm, feed
 from homeport.client.download import download
 from homeport.client.errors import ClientError, Incompatible, LocalFailed, RemoteNotFound, SafetyRefused, ServerRefused
+from homeport.client.flow import Flow
 from homeport.client.items import Deed, Side
-from homeport.client.remote import Remote
 from homeport.client.task import Outcome, Task
 from homeport.client.upload import upload
 
 MAX_LISTING = 2_000_000  # entries of one folder
 
 
-def perform(task: Task) -> Outcome:
+async def perform(task: Task) -> Outcome:
     """Do the task's deed once. Raises ClientError."""
-    return _DEEDS[task.item.deed](task)
+    return await _DEEDS[task.item.deed](task)
 
 
-def set_mtime_later(
-    remote: Remote, path: str, mtime: float, late: Callable[[str, float, ClientError | None], None]
+async def set_mtime_later(
+    remote: Flow, path: str, mtime: float, late: Callable[[str, float, ClientError | None], None]
 ) -> None:
     """Ask for a file's modification time without waiting; `late` hears how it went."""
-    remote.set_mtime(path, mtime, told=partial(late, path, mtime))
+    await remote.set_mtime(path, mtime, partial(late, path, mtime))
 
 
-def _make_folder(task: Task) -> Outcome:
+async def _make_folder(task: Task) -> Outcome:
     item = task.item
     if item.side is Side.LOCAL:
         return _on_disk(lambda: os.makedirs(item.local, exist_ok=True), f"{item.local} cannot be made")
     try:
-        task.remote.make_directory(item.remote)
+        await task.remote.make_directory(item.remote)
     except ServerRefused as refused:
-        if not _is_folder(task.remote, item.remote):
+        if not await _is_folder(task.remote, item.remote):
             raise refused from None
     return Outcome()
 
 
-def _is_folder(remote: Remote, path: str) -> bool:
+async def _is_folder(remote: Flow, path: str) -> bool:
     try:
-        return remote.stat(path).is_directory
+        return (await remote.stat(path)).is_directory
     except ServerRefused:
         return False
 
 
-def _remove_file(task: Task) -> Outcome:
+async def _remove_file(task: Task) -> Outcome:
     item = task.item
     if item.side is Side.LOCAL:
         return _on_disk(lambda: os.unlink(item.local), f"{item.local} cannot be removed")
-    return _gone(lambda: task.remote.remove_file(item.remote))
+    return await _gone(task.remote.remove_file(item.remote))
 
 
-def _remove_folder(task: Task) -> Outcome:
+async def _remove_folder(task: Task) -> Outcome:
     item = task.item
     if item.side is Side.LOCAL:
         return _on_disk(lambda: os.rmdir(item.local), f"{item.local} cannot be removed")
-    return _gone(lambda: task.remote.remove_directory(item.remote))
+    return await _gone(task.remote.remove_directory(item.remote))
 
 
-def _compare(task: Task) -> Outcome:
+async def _compare(task: Task) -> Outcome:
     """Whether both sides' contents are equal: `already_complete` says so."""
     algorithm = best_algorithm(task.remote.abilities)
     if algorithm is None:
@@ -75,22 +74,20 @@ def _compare(task: Task) -> Outcome:
             feed(hasher, file, os.fstat(file.fileno()).st_size)
     except OSError as failure:
         raise LocalFailed(f"{task.item.local} cannot be read: {failure.strerror}") from failure
-    theirs = task.remote.digest(task.item.remote, algorithm)
+    theirs = await task.remote.digest(task.item.remote, algorithm)
     return Outcome(already_complete=theirs.value == hasher.hexdigest(), verified=algorithm)
 
 
-def _list(task: Task) -> Outcome:
-    entries = task.remote.list(task.item.remote)
-    listing = tuple(islice(entries, MAX_LISTING + 1))
+async def _list(task: Task) -> Outcome:
+    listing = await task.remote.list(task.item.remote, MAX_LISTING + 1)
     if len(listing) > MAX_LISTING:
-        task.remote.close()
         raise SafetyRefused(f"{task.item.remote} has more than {MAX_LISTING} entries; that is no folder to copy")
     return Outcome(listing=listing)
 
 
-def _gone(remove: Callable[[], None]) -> Outcome:
+async def _gone(removal: Awaitable[None]) -> Outcome:
     try:
-        remove()
+        await removal
     except RemoteNotFound:
         return Outcome(already_complete=True)  # done by an earlier try whose answer was lost, or by somebody else
     return Outcome()
@@ -106,7 +103,7 @@ def _on_disk(act: Callable[[], None], complaint: str) -> Outcome:
     return Outcome()
 
 
-_DEEDS: dict[Deed, Callable[[Task], Outcome]] = {
+_DEEDS: dict[Deed, Callable[[Task], Awaitable[Outcome]]] = {
     Deed.UPLOAD: upload,
     Deed.DOWNLOAD: download,
     Deed.MAKE_FOLDER: _make_folder,

@@ -35,10 +35,17 @@ def _open_sftp(url: RemoteUrl, credentials: Credentials, trust: Trust, options: 
     return open_sftp(url, credentials, trust, options)
 
 
+def _open_hptp(url: RemoteUrl, credentials: Credentials, trust: Trust, options: ConnectionOptions) -> Remote:
+    from homeport.client.hptp.opening import open_hptp
+
+    return open_hptp(url, credentials, trust, options)
+
+
 _OPENERS: dict[str, Callable[[RemoteUrl, Credentials, Trust, ConnectionOptions], Remote]] = {
     "ftp": _open_ftp,
     "ftps": _open_ftp,
     "sftp": _open_sftp,
+    "hp": _open_hptp,
 }
 
 

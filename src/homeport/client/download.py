@@ -18,29 +18,30 @@ from homeport.client.errors import (
     SafetyRefused,
     ServerRefused,
 )
+from homeport.client.flow import FlowReader
 from homeport.client.partial import Partial, PartSource
-from homeport.client.remote import Digest, Kind, Reader, RemoteEntry
-from homeport.client.task import BLOCK_BYTES, Outcome, Task
+from homeport.client.remote import Digest, Kind, RemoteEntry
+from homeport.client.task import Outcome, Task
 
 MTIME_SLACK_S = 1.0  # servers without fractions cut them off
 
 
-def download(task: Task) -> Outcome:
+async def download(task: Task) -> Outcome:
     """Fetch `task.item.remote` into `task.item.local`. Raises ClientError."""
-    entry = _entry(task)
+    entry = await _entry(task)
     if _is_there_already(task, entry):
         return Outcome(entry.size or 0, already_complete=True)
     source = PartSource(task.origin, task.item.remote, entry.size, entry.mtime)
     with Partial(task.item.local, source) as part:
-        return _Download(task, entry, part).run()
+        return await _Download(task, entry, part).run()
 
 
-def _entry(task: Task) -> RemoteEntry:
+async def _entry(task: Task) -> RemoteEntry:
     known = task.item.known
     # What was listed may be old by the second try.
     entry = known.entry if known is not None and not task.is_retry else None
     if entry is None or entry.kind is Kind.LINK:
-        entry = task.remote.stat(task.item.remote)
+        entry = await task.remote.stat(task.item.remote)
     if entry.kind is Kind.DIRECTORY:
         raise SafetyRefused(f"{task.item.remote} is a folder on the server, not a file")
     return entry
@@ -71,21 +72,21 @@ class _Download:
         self._algorithm = best_algorithm(task.remote.abilities) if task.options.verify else None
         self._hasher: Hasher | None = None
 
-    def run(self) -> Outcome:
-        offset = self._offset()
-        outcome = self._fetch(offset)
+    async def run(self) -> Outcome:
+        offset = await self._offset()
+        outcome = await self._fetch(offset)
         if outcome is None:
             self._task.track.restarted("the file on the server has changed meanwhile")
-            self._entry = self._task.remote.stat(self._task.item.remote)
+            self._entry = await self._task.remote.stat(self._task.item.remote)
             self._part.discard()
-            return self._again()
+            return await self._again()
         return outcome
 
-    def _again(self) -> Outcome:
+    async def _again(self) -> Outcome:
         source = PartSource(self._task.origin, self._task.item.remote, self._entry.size, self._entry.mtime)
         with Partial(self._task.item.local, source) as part:
             self._part = part
-            outcome = self._fetch(self._from_nothing())
+            outcome = await self._fetch(self._from_nothing())
         if outcome is None:
             raise self._mismatch("a file that stands still", "one that changes while it is fetched")
         return outcome
@@ -96,7 +97,7 @@ class _Download:
         self._hasher = HASHERS[self._algorithm]() if self._algorithm else None
         return 0
 
-    def _offset(self) -> int:
+    async def _offset(self) -> int:
         """Where to go on: behind what is there and proven, else at 0."""
         self._from_nothing()
         usable = self._part.usable_bytes() if self._task.options.resume else 0
@@ -104,18 +105,18 @@ class _Download:
             return 0
         if self._hasher is not None:
             self._part.hash_prefix(self._hasher, usable)
-        objection = self._objection_to(usable)
+        objection = await self._objection_to(usable)
         if objection:
             self._task.track.restarted(objection)
             return self._from_nothing()
         return usable
 
-    def _objection_to(self, usable: int) -> str:
+    async def _objection_to(self, usable: int) -> str:
         """Why the first `usable` bytes cannot be gone on from, or nothing."""
         abilities = self._task.remote.abilities
         if self._hasher is not None and self._algorithm and abilities.partial_digests:
             try:
-                theirs = self._task.remote.digest(self._task.item.remote, self._algorithm, end=usable)
+                theirs = await self._task.remote.digest(self._task.item.remote, self._algorithm, end=usable)
             except ServerRefused:
                 return ""  # size and time are the same, and the whole is compared at the end
             return "" if theirs.value == self._hasher.hexdigest() else "what is here is not the beginning of it"
@@ -125,37 +126,36 @@ class _Download:
 
     # --- fetching ---
 
-    def _fetch(self, offset: int) -> Outcome | None:
+    async def _fetch(self, offset: int) -> Outcome | None:
         """The rest from `offset` on, to the end. None when the file over there has been replaced."""
         task, size = self._task, self._entry.size
         self._part.begin(offset)
         task.track.begin(offset, size)
         if offset and offset == size:
-            return self._judge_digest(None)  # only the last step was missing
-        reader = task.remote.open_reader(task.item.remote, offset, digest=self._algorithm)
+            return await self._judge_digest(None)  # only the last step was missing
+        reader = await task.remote.open_reader(task.item.remote, offset, self._algorithm)
         try:
-            self._receive(reader)
+            await self._receive(reader)
         except BaseException:
             reader.abort()
             raise
-        theirs = reader.finish()
+        theirs = await reader.finish()
         if size is not None and task.track.position != size:
-            self._judge_size(size)
+            await self._judge_size(size)
             return None
-        return self._judge_digest(theirs)
+        return await self._judge_digest(theirs)
 
-    def _receive(self, reader: Reader) -> None:
+    async def _receive(self, reader: FlowReader) -> None:
         """All that comes, up to the announced size and not a byte more."""
         track, size = self._task.track, self._entry.size
-        with memoryview(bytearray(BLOCK_BYTES)) as buffer:
-            while count := reader.read_into(buffer):
-                if size is not None and track.position + count > size:
-                    raise self._overlong(size)
-                block = buffer[:count]
-                self._part.write(block)
-                if self._hasher is not None:
-                    self._hasher.update(block)
-                track.add(count)
+        while block := await reader.read():
+            count = len(block)
+            if size is not None and track.position + count > size:
+                raise self._overlong(size)
+            self._part.write(block)
+            if self._hasher is not None:
+                self._hasher.update(block)
+            track.add(count)
 
     # --- judging ---
 
@@ -165,37 +165,37 @@ class _Download:
             return self._mismatch(f"{size} bytes", f"more than {size} bytes")
         return ConnectionFailed(f"{self._task.item.remote} is longer than when it was listed; looking again")
 
-    def _judge_size(self, size: int) -> None:
+    async def _judge_size(self, size: int) -> None:
         """Fewer bytes than announced: the file was replaced, else the server lies."""
-        if not self._has_changed():
+        if not await self._has_changed():
             self._part.discard()
             raise self._mismatch(f"{size} bytes", f"{self._task.track.position} bytes")
 
-    def _has_changed(self) -> bool:
-        now = self._task.remote.stat(self._task.item.remote)
+    async def _has_changed(self) -> bool:
+        now = await self._task.remote.stat(self._task.item.remote)
         return (now.size, now.mtime) != (self._entry.size, self._entry.mtime)
 
-    def _judge_digest(self, theirs: Digest | None) -> Outcome | None:
+    async def _judge_digest(self, theirs: Digest | None) -> Outcome | None:
         verified = None
         if self._hasher is not None and self._algorithm:
-            theirs = theirs or self._ask_digest(self._algorithm)
+            theirs = theirs or await self._ask_digest(self._algorithm)
             if theirs is not None:
                 if theirs.value != self._hasher.hexdigest():
-                    self._judge_difference(theirs, self._hasher.hexdigest())
+                    await self._judge_difference(theirs, self._hasher.hexdigest())
                     return None
                 verified = self._algorithm
         self._part.finish(self._entry.mtime, fsync=self._task.options.fsync)
         return Outcome(self._task.track.position, verified=verified)
 
-    def _ask_digest(self, algorithm: str) -> Digest | None:
+    async def _ask_digest(self, algorithm: str) -> Digest | None:
         try:
-            return self._task.remote.digest(self._task.item.remote, algorithm)
+            return await self._task.remote.digest(self._task.item.remote, algorithm)
         except ServerRefused as refused:
             self._task.track.notice(f"not compared: {refused}")
             return None
 
-    def _judge_difference(self, theirs: Digest, ours: str) -> None:
-        if not self._has_changed():
+    async def _judge_difference(self, theirs: Digest, ours: str) -> None:
+        if not await self._has_changed():
             self._part.discard()
             raise self._mismatch(f"{theirs.algorithm} {theirs.value}", ours)
 

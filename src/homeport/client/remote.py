@@ -65,7 +65,7 @@ class Abilities:
 
     `atomic_upload`: a name shows the old file or the new one whole, never a half. `checks_uploads`: what does not fit
     the digest announced to `open_writer` never gets the name. `tells_partial_uploads`: `partial_size` speaks of the
-    unfinished upload even where a whole file has the name.
+    unfinished upload even where a whole file has the name. `keeps_mtime`: an upload brings its modification time along.
     """
 
     digests: tuple[str, ...] = ()
@@ -77,6 +77,7 @@ class Abilities:
     atomic_upload: bool = False
     checks_uploads: bool = False
     tells_partial_uploads: bool = False
+    keeps_mtime: bool = False
     describe: str = ""
 
 

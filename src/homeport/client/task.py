@@ -10,12 +10,11 @@ from dataclasses import dataclass
 
 from homeport.client.errors import ClientError
 from homeport.client.events import FileStarted, Notice, Notify, Progress, Restarted
+from homeport.client.flow import Flow
 from homeport.client.items import Item
 from homeport.client.options import TransferOptions
-from homeport.client.remote import Remote, RemoteEntry
+from homeport.client.remote import RemoteEntry
 from homeport.client.upload_state import UploadStates
-
-BLOCK_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +79,7 @@ class Task:
     """
 
     item: Item
-    remote: Remote
+    remote: Flow
     options: TransferOptions
     track: Track
     states: UploadStates

@@ -21,9 +21,10 @@ from homeport.client.errors import (
     SafetyRefused,
     ServerRefused,
 )
+from homeport.client.flow import BLOCK_BYTES, FlowWriter, Sending
 from homeport.client.partial import part_name
-from homeport.client.remote import Digest, RemoteEntry, Writer
-from homeport.client.task import BLOCK_BYTES, Outcome, Task
+from homeport.client.remote import Digest, RemoteEntry
+from homeport.client.task import Outcome, Task
 from homeport.client.upload_state import UploadState
 
 MTIME_SLACK_S = 1.0
@@ -31,11 +32,11 @@ MTIME_SLACK_S = 1.0
 SMALL_BYTES = 1024 * 1024
 
 
-def upload(task: Task) -> Outcome:
+async def upload(task: Task) -> Outcome:
     """Store `task.item.local` as `task.item.remote`. Raises ClientError."""
     try:
         with _open(task) as file:
-            return _Upload(task, file).run()
+            return await _Upload(task, file).run()
     except OSError as failure:
         raise LocalFailed(f"{task.item.local} cannot be read: {failure.strerror}") from failure
 
@@ -66,30 +67,30 @@ class _Upload:
         self._expected: Digest | None = None
         self._there: RemoteEntry | None = None
 
-    def run(self) -> Outcome:
-        self._there = self._look()
+    async def run(self) -> Outcome:
+        self._there = await self._look()
         if self._is_there_already():
             self._task.states.end(self._state)
             return Outcome(self._size, already_complete=True)
         self._announce()
-        offset = self._offset()
+        offset = await self._offset()
         try:
-            return self._send(offset)
+            return await self._send(offset)
         except (IntegrityMismatch, Incompatible) as failure:
             if not offset:
                 raise
             # The beginning that the server held was not what we have; the whole is worth one more try.
             self._task.track.restarted(str(failure))
-            return self._send(0)
+            return await self._send(0)
 
     # --- what is there already ---
 
-    def _look(self) -> RemoteEntry | None:
+    async def _look(self) -> RemoteEntry | None:
         known = self._task.item.known
         if known is not None and not self._task.is_retry:
             return known.entry
         try:
-            return self._task.remote.stat(self._task.item.remote)
+            return await self._task.remote.stat(self._task.item.remote)
         except RemoteNotFound:
             return None
 
@@ -110,23 +111,23 @@ class _Upload:
             self._read_into(hasher, self._size)
             self._expected = Digest(self._algorithm, hasher.hexdigest())
 
-    def _offset(self) -> int:
+    async def _offset(self) -> int:
         """Where to go on: behind what this client has sent before and the server still holds; else at 0."""
         is_ours = self._task.options.resume and self._task.states.is_under_way(self._state)
         if not is_ours or not self._abilities.resume_upload:
             return 0
         if self._place == self._task.item.remote and not self._abilities.tells_partial_uploads and self._there:
             return 0  # what the server would tell is the size of the old file
-        offset = self._task.remote.partial_size(self._place)
-        return offset if 0 < offset <= self._size and self._is_same_beginning(offset) else 0
+        offset = await self._task.remote.partial_size(self._place)
+        return offset if 0 < offset <= self._size and await self._is_same_beginning(offset) else 0
 
-    def _is_same_beginning(self, offset: int) -> bool:
+    async def _is_same_beginning(self, offset: int) -> bool:
         if self._expected is not None or not self._algorithm or not self._abilities.partial_digests:
             return True  # told by the digest of the whole
         hasher = HASHERS[self._algorithm]()
         self._read_into(hasher, offset)
         try:
-            theirs = self._task.remote.digest(self._place, self._algorithm, end=offset)
+            theirs = await self._task.remote.digest(self._place, self._algorithm, end=offset)
         except ServerRefused:
             return True
         if theirs.value == hasher.hexdigest():
@@ -136,7 +137,7 @@ class _Upload:
 
     # --- sending ---
 
-    def _send(self, offset: int) -> Outcome:
+    async def _send(self, offset: int) -> Outcome:
         """From `offset` to the end, and everything that comes after."""
         task = self._task
         self._hasher = HASHERS[self._algorithm]() if self._algorithm and self._expected is None else None
@@ -146,39 +147,39 @@ class _Upload:
         task.track.begin(offset, self._size)
         told = None
         if not offset or offset < self._size or self._place == task.item.remote:
-            told = self._transmit(offset)
-        verified = self._compare(told)
-        self._give_name()
+            told = await self._transmit(offset)
+        verified = await self._compare(told)
+        await self._give_name()
         task.states.end(self._state)
-        if self._abilities.set_mtime:
+        if self._abilities.set_mtime and not (self._abilities.keeps_mtime and told is not None):
             moment = self._found.st_mtime_ns / 1_000_000_000
-            task.remote.set_mtime(task.item.remote, moment, told=lambda failure: self._late(moment, failure))
+            await task.remote.set_mtime(task.item.remote, moment, lambda failure: self._late(moment, failure))
         return Outcome(self._size, verified=verified)
 
     def _late(self, moment: float, failure: ClientError | None) -> None:
         self._task.late(self._task.item.remote, moment, failure)
 
-    def _transmit(self, offset: int) -> Digest | None:
-        writer = self._task.remote.open_writer(self._place, offset, size=self._size, expected=self._expected)
+    async def _transmit(self, offset: int) -> Digest | None:
+        sending = Sending(offset=offset, size=self._size, mtime_ns=self._found.st_mtime_ns, expected=self._expected)
+        writer = await self._task.remote.open_writer(self._place, sending)
         try:
-            self._pour(writer)
+            await self._pour(writer)
         except BaseException:
             writer.abort()
             raise
-        return writer.finish()
+        return await writer.finish(self._ours())
 
-    def _pour(self, writer: Writer) -> None:
+    async def _pour(self, writer: FlowWriter) -> None:
         """The file as it was when it was opened; one that changes meanwhile is not finished."""
         track = self._task.track
-        with memoryview(bytearray(BLOCK_BYTES)) as buffer:
-            while track.position < self._size:
-                count = self._file.readinto(buffer[: min(len(buffer), self._size - track.position)])
-                if not count:
-                    break
-                writer.write(buffer[:count])
-                if self._hasher is not None:
-                    self._hasher.update(buffer[:count])
-                track.add(count)
+        while track.position < self._size:
+            block = self._file.read(min(BLOCK_BYTES, self._size - track.position))
+            if not block:
+                break
+            await writer.write(block)
+            if self._hasher is not None:
+                self._hasher.update(memoryview(block))
+            track.add(len(block))
         now = os.fstat(self._file.fileno())
         if (now.st_size, now.st_mtime_ns) != (self._size, self._found.st_mtime_ns) or track.position != self._size:
             raise LocalFailed(f"{self._task.item.local} was changed while it was sent; nothing was stored. Try again")
@@ -192,24 +193,30 @@ class _Upload:
 
     # --- judging ---
 
-    def _compare(self, told: Digest | None) -> str | None:
+    def _ours(self) -> Digest | None:
+        """The digest of all that was sent, and of what the server had before."""
+        if self._expected is not None or self._hasher is None or self._algorithm is None:
+            return self._expected
+        return Digest(self._algorithm, self._hasher.hexdigest())
+
+    async def _compare(self, told: Digest | None) -> str | None:
         """The algorithm in which both sides agree; without one at least the sizes do. Raises IntegrityMismatch."""
-        ours = self._expected.value if self._expected else self._hasher.hexdigest() if self._hasher else None
-        algorithm = self._algorithm
-        if ours is not None and algorithm is not None:
-            theirs = told if told is not None and told.algorithm == algorithm else self._ask_digest(algorithm)
+        ours = self._ours()
+        if ours is not None:
+            told_ours = told is not None and told.algorithm == ours.algorithm
+            theirs = told if told_ours else await self._ask_digest(ours.algorithm)
             if theirs is not None:
-                if theirs.value != ours:
-                    raise self._mismatch(f"{algorithm} {ours}", theirs.value)
-                return algorithm
-        arrived = self._task.remote.partial_size(self._place)
+                if theirs.value != ours.value:
+                    raise self._mismatch(f"{ours.algorithm} {ours.value}", theirs.value)
+                return ours.algorithm
+        arrived = await self._task.remote.partial_size(self._place)
         if arrived != self._size and not (arrived == 0 and self._abilities.atomic_upload):
             raise self._mismatch(f"{self._size} bytes", f"{arrived} bytes")
         return None
 
-    def _ask_digest(self, algorithm: str) -> Digest | None:
+    async def _ask_digest(self, algorithm: str) -> Digest | None:
         try:
-            return self._task.remote.digest(self._place, algorithm)
+            return await self._task.remote.digest(self._place, algorithm)
         except ServerRefused as refused:
             self._task.track.notice(f"not compared: {refused}")
             return None
@@ -223,15 +230,15 @@ class _Upload:
             actual,
         )
 
-    def _give_name(self) -> None:
+    async def _give_name(self) -> None:
         remote, target = self._task.remote, self._task.item.remote
         if self._place == target:
             return
         try:
-            remote.move(self._place, target)
+            await remote.move(self._place, target)
         except RemoteExists:
-            remote.remove_file(target)  # a server that never renames over a file; the new one is there and proven
-            remote.move(self._place, target)
+            await remote.remove_file(target)  # a server that never renames over a file; the new one is there and proven
+            await remote.move(self._place, target)
 
 
 def _part_beside(path: str) -> str:

@@ -9,8 +9,10 @@ from __future__ import annotations
 from homeport.client import deeds, errors
 from homeport.client.errors import ClientError
 from homeport.client.events import Notice
+from homeport.client.flow import Flow, flow_of
 from homeport.client.items import Item
 from homeport.client.job import Job
+from homeport.client.lanes import Lanes
 from homeport.client.options import TransferOptions
 from homeport.client.pool import Pool
 from homeport.client.remote import Remote
@@ -28,7 +30,7 @@ ENDS_THE_JOB = (
 
 
 class Worker:
-    """A thread's work: `run` until nothing is left."""
+    """A thread's work: `run` until nothing is left. Over a connection that takes many deeds at a time it does many."""
 
     def __init__(self, job: Job, pool: Pool, options: TransferOptions, states: UploadStates, origin: str) -> None:
         self._job = job
@@ -37,50 +39,58 @@ class Worker:
         self._states = states
         self._origin = origin
         self._remote: Remote | None = None
+        self._flow: Flow | None = None
+        self._lanes = Lanes()
+        self._may_go_on = True
         self._late: dict[str, float] = {}  # modification times whose answer is not here yet
 
     def run(self) -> None:
         """Until there is nothing left to do, or the job ends."""
         try:
-            while (item := self._job.next_item()) is not None:
-                if not self._see_through(item):
-                    break
+            while self._may_go_on and (item := self._job.next_item()) is not None:
+                self._lanes.start(self._see_through(item))
+                self._lanes.run_until_room()
+            self._lanes.run_until_empty()
             self._settle()
         except BaseException as failure:  # noqa: BLE001 - raised again by Engine.run
             self._job.crashed(failure)
         finally:
+            self._lanes.drop()
             self._let_go(keep=True)
 
-    def _see_through(self, item: Item) -> bool:
-        """Try `item` until it is done or failed. False when this worker is not to go on."""
+    async def _see_through(self, item: Item) -> None:
+        """Try `item` until it is done or failed, or this worker is not to go on."""
         tries, is_retry = 0, False
         while not self._job.ending.is_set():
-            remote = self._connect(item)
-            if remote is None:
-                return False
+            flow = await self._connect(item)
+            if flow is None:
+                self._may_go_on = False
+                return
             track = Track(
                 item, self._job.notify, self._job.around.clock, self._options.progress_interval_s, self._job.moved
             )
             try:
-                self._job.done(item, self._do(item, remote, track, is_retry=is_retry))
-                return True
+                self._job.done(item, await self._do(item, flow, track, is_retry=is_retry))
+                return
             except ClientError as failure:
                 track.say()
                 is_retry = True
                 tries = 0 if track.moved else tries + 1
-                if not self._go_on_after(item, failure, tries):
-                    return not self._job.ending.is_set()
-        return False
+                if not self._go_on_after(item, failure, tries, flow):
+                    return
 
-    def _do(self, item: Item, remote: Remote, track: Track, *, is_retry: bool) -> Outcome:
-        task = Task(item, remote, self._options, track, self._states, self._origin, self._heard_late, is_retry)
-        outcome = deeds.perform(task)
+    async def _do(self, item: Item, flow: Flow, track: Track, *, is_retry: bool) -> Outcome:
+        task = Task(item, flow, self._options, track, self._states, self._origin, self._heard_late, is_retry)
+        outcome = await deeds.perform(task)
         track.say()
         return outcome
 
-    def _go_on_after(self, item: Item, failure: ClientError, tries: int) -> bool:
+    def _go_on_after(self, item: Item, failure: ClientError, tries: int, flow: Flow) -> bool:
         """Whether to try `item` again."""
-        if self._remote is not None and (isinstance(failure, errors.ConnectionFailed) or not self._remote.is_open):
+        is_cut = isinstance(failure, errors.ConnectionFailed)
+        if flow is not self._flow and is_cut and tries <= self._job.policy.attempts:
+            return not self._job.ending.is_set()  # another deed of this connection has met the same, and waited
+        if self._remote is not None and (is_cut or not self._remote.is_open):
             self._let_go(keep=False)
         if self._job.ending.is_set():
             return False
@@ -94,9 +104,9 @@ class Worker:
 
     # --- the connection ---
 
-    def _connect(self, item: Item) -> Remote | None:
+    async def _connect(self, item: Item) -> Flow | None:
         """The connection, made again and again if need be. None when the job ends, or others do `item`."""
-        while self._remote is None:
+        while self._flow is None:
             try:
                 self._remote = self._pool.take()
                 self._job.connected()
@@ -110,13 +120,14 @@ class Worker:
                 self._job.end(failure)
                 return None
             else:
-                self._ask_late_again(self._remote)
-        return self._remote
+                self._flow, self._lanes.most = flow_of(self._remote)
+                await self._ask_late_again(self._flow)
+        return self._flow
 
     def _let_go(self, *, keep: bool) -> None:
         if self._remote is None:
             return
-        remote, self._remote = self._remote, None
+        remote, self._remote, self._flow = self._remote, None, None
         self._job.disconnected()
         if keep and remote.is_open:
             self._pool.give_back(remote)
@@ -134,9 +145,9 @@ class Worker:
             self._late.pop(path, None)
             self._job.notify(Notice(f"the modification time was not kept: {failure}"))
 
-    def _ask_late_again(self, remote: Remote) -> None:
+    async def _ask_late_again(self, flow: Flow) -> None:
         for path, mtime in list(self._late.items()):
-            deeds.set_mtime_later(remote, path, mtime, self._heard_late)
+            await deeds.set_mtime_later(flow, path, mtime, self._heard_late)
 
     def _settle(self) -> None:
         """Before the connection rests: hear every answer."""

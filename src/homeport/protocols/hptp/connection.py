@@ -129,7 +129,7 @@ class Connection:
 
     # --- bytes and events ---
 
-    def receive(self, data: bytes) -> None:
+    def receive(self, data: bytes | memoryview) -> None:
         """What the peer sent, after TLS is taken off. Events may refer to `data`, which must not change."""
         if self._phase is Phase.CLOSED:
             return

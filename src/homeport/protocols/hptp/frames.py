@@ -64,7 +64,7 @@ class FrameReader:
         """Whether a frame has begun and not ended."""
         return bool(self._held or self._data_left)
 
-    def read(self, data: bytes) -> Iterator[Piece]:
+    def read(self, data: bytes | memoryview) -> Iterator[Piece]:
         """The frames and pieces of DATA in `data`, which must not change afterwards. Raises ProtocolFault.
 
         To be run to its end before the next call.
@@ -95,7 +95,7 @@ class FrameReader:
             at = behind
         self._held += view[at:]
 
-    def _header(self, data: bytes, at: int) -> tuple[FrameType, int, int]:
+    def _header(self, data: bytes | memoryview, at: int) -> tuple[FrameType, int, int]:
         length, number, flags, zero, stream = HEADER.unpack_from(data, at)
         kind = _TYPES.get(number)
         if kind is None:
