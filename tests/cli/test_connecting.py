@@ -244,7 +244,7 @@ def test_trust_of_a_vouched_server(client: Run, server: FakeServer) -> None:
 @pytest.mark.parametrize(
     ("url", "code", "text"),
     [
-        ("hp://alice@localhost/", 11, "homeport: this version does not speak hp:// yet; it speaks ftp://, ftps://, sftp://\n"),
+        ("hp://alice@localhost:1/", 5, "homeport: cannot connect to localhost port 1: Connection refused\n"),
         ("ftp://alice@localhost:1/", 5, "homeport: cannot connect to localhost port 1: Connection refused\n"),
     ],
 )

@@ -5,9 +5,10 @@ The one rule: the link's thread puts in, one other thread takes out; what is tak
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from homeport.client.errors import ClientError, ProtocolViolation
 from homeport.client.hptp.refusals import refusal
@@ -21,10 +22,16 @@ from homeport.protocols.hptp.events import (
 )
 from homeport.protocols.hptp.strict_json import JsonObject
 
-if TYPE_CHECKING:
-    from homeport.client.hptp.link import Link
-
 Arrival = HeadReceived | ItemsReceived | DataReceived | ResultReceived | ErrorReceived
+
+
+class Carrier(Protocol):
+    """The link, as far as an exchange knows it."""
+
+    @property
+    def lock(self) -> threading.Lock: ...
+
+    def cancel(self, exchange: Exchange, why: str) -> None: ...
 
 
 class Exchange:
@@ -32,7 +39,7 @@ class Exchange:
 
     __slots__ = ("_arrived", "_failure", "_has_news", "_link", "_wake", "doing", "owner", "stream")
 
-    def __init__(self, link: Link, owner: object, doing: str) -> None:
+    def __init__(self, link: Carrier, owner: object, doing: str) -> None:
         self._link = link
         self.owner = owner
         self.doing = doing

@@ -44,7 +44,7 @@ class Link:
     """Takes over a socket after its handshake and a `connection` that is open."""
 
     def __init__(self, secured: ssl.SSLSocket, connection: Connection, stall_s: float) -> None:
-        self.lock = threading.Lock()
+        self._lock = threading.Lock()
         self._socket = secured
         self._connection = connection
         self._stall_s = stall_s
@@ -66,6 +66,11 @@ class Link:
     # --- what askers call ---
 
     @property
+    def lock(self) -> threading.Lock:
+        """Guards the engine, and what has come."""
+        return self._lock
+
+    @property
     def is_open(self) -> bool:
         """Whether requests can still be made."""
         return self._failure is None and not self._closing and not self._leaving
@@ -78,7 +83,7 @@ class Link:
         return exchange
 
     def _try_open(self, exchange: Exchange, op: str, arguments: Mapping[str, Json]) -> bool:
-        with self.lock:
+        with self._lock:
             if exchange.failure is not None or self._failure is not None:
                 raise exchange.failure or self._failure or AssertionError
             if not self._connection.can_open:
@@ -107,7 +112,7 @@ class Link:
                 await news(exchange)
 
     def _send_some(self, exchange: Exchange, data: memoryview) -> int:
-        with self.lock:
+        with self._lock:
             amount = min(self._connection.credit(exchange.stream), len(data))
             if amount:
                 self._connection.send_data(exchange.stream, data[:amount])
@@ -117,13 +122,13 @@ class Link:
 
     def end(self, exchange: Exchange, trailer: Mapping[str, Json]) -> None:
         """The body is complete."""
-        with self.lock:
+        with self._lock:
             self._connection.send_end(exchange.stream, trailer)
         self._call()
 
     def consumed(self, exchange: Exchange, amount: int) -> None:
         """Bytes that came have found their place."""
-        with self.lock:
+        with self._lock:
             self._connection.consumed(exchange.stream, amount)
             owes = self._connection.output_size
         if owes:
@@ -131,7 +136,7 @@ class Link:
 
     def cancel(self, exchange: Exchange, why: str) -> None:
         """The answer is not wanted any more."""
-        with self.lock:
+        with self._lock:
             self._connection.consumed(exchange.stream, exchange.drain())
             if self._exchanges.pop(exchange.stream, None) is not None:
                 self._connection.cancel(exchange.stream, why)
@@ -139,7 +144,7 @@ class Link:
 
     def fail_of(self, owner: object, failure: ClientError) -> None:
         """Everything that `owner` asked fails now."""
-        with self.lock:
+        with self._lock:
             for exchange in [*self._exchanges.values(), *self._hoping]:
                 if exchange.owner is owner:
                     exchange.fail(failure)
@@ -147,7 +152,7 @@ class Link:
 
     def close(self) -> None:
         """Say goodbye and close. Waits for the thread, a moment."""
-        with self.lock:
+        with self._lock:
             self._closing = True
             self._connection.go_away("done", "")
         self._call()
@@ -172,7 +177,7 @@ class Link:
             failure = error
         except (OSError, ValueError) as error:
             failure = ConnectionFailed(f"{_CUT_OFF}: {reason(error)}")
-        with self.lock:
+        with self._lock:
             self._failure = failure
             self._last_words()
             self._connection.close()
@@ -212,7 +217,7 @@ class Link:
             return False
         if pinged and monotonic() - heard_at >= self._stall_s:
             raise Stalled(f"no byte came from the server for {self._stall_s:g} s")
-        with self.lock:
+        with self._lock:
             self._connection.ping(_PING)
         return True
 
@@ -225,7 +230,7 @@ class Link:
         """Everything that waits, as far as the socket takes it."""
         while True:
             if not self._outgoing:
-                with self.lock:
+                with self._lock:
                     buffers = self._connection.take_output()
                 if not buffers:
                     return
@@ -245,7 +250,7 @@ class Link:
         """Hand on what has come: whether that was anything, and whether there may be more. Raises what it means."""
         count, ended = self._fill(self._buffer)
         if count:
-            with self.lock:
+            with self._lock:
                 self._connection.receive(self._buffer[:count].toreadonly())
                 events = self._connection.events()
                 if any(isinstance(event, DataReceived) for event in events):  # they are views of it

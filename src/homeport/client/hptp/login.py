@@ -123,7 +123,7 @@ def _secure(url: RemoteUrl, options: ConnectionOptions) -> ssl.SSLSocket:
     try:
         plain = socket.create_connection((url.host, url.port), options.connect_timeout_s)
     except (OSError, UnicodeError) as failure:
-        raise ConnectionFailed(f"{url.host} port {url.port}: no connection: {tls.reason(failure)}") from failure
+        raise ConnectionFailed(f"cannot connect to {url.host} port {url.port}: {tls.reason(failure)}") from failure
     plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     context = tls.context(by_key=True)
     context.minimum_version = ssl.TLSVersion.TLSv1_3

@@ -15,16 +15,18 @@ from homeport.client.trust import Trust
 from homeport.client.url import RemoteUrl
 
 _lock = threading.Lock()
-_shared: dict[tuple[str, str, str], SharedLink] = {}
+_shared: dict[tuple[str, str], tuple[str, SharedLink]] = {}  # by server and account, with the password
 
 
 def open_hptp(url: RemoteUrl, credentials: Credentials, trust: Trust, options: ConnectionOptions) -> HptpRemote:
     """One more user of this process's link to that server. Raises as `login.enter` does."""
     with _lock:
-        key = (url.server, credentials.user, credentials.password)
-        found = _shared.get(key)
-        if found is None or not found.take():
-            arrived = enter(url, credentials, trust, options)
-            found = _shared[key] = SharedLink(Link(arrived.socket, arrived.connection, options.stall_timeout_s))
-            found.take()
-        return HptpRemote(found)
+        place = (url.server, credentials.user)
+        if place in _shared:
+            password, shared = _shared[place]
+            if shared.is_open and password == credentials.password:
+                return HptpRemote(shared)
+        arrived = enter(url, credentials, trust, options)
+        shared = SharedLink(Link(arrived.socket, arrived.connection, options.stall_timeout_s))
+        _shared[place] = (credentials.password, shared)
+        return HptpRemote(shared)

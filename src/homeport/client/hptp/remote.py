@@ -40,13 +40,16 @@ class SharedLink:
         self._users = 0
         self._lock = threading.Lock()
 
-    def take(self) -> bool:
-        """One user more; False when it cannot be used any more."""
+    @property
+    def is_open(self) -> bool:
+        """Whether it is good for one user more."""
+        return self.link.is_open
+
+    def take(self) -> Link:
+        """One user more."""
         with self._lock:
-            if not self.link.is_open:
-                return False
             self._users += 1
-            return True
+        return self.link
 
     def give_back(self) -> None:
         with self._lock:
@@ -64,7 +67,7 @@ class HptpRemote:
     def __init__(self, shared: SharedLink) -> None:
         self._shared = shared
         self._is_closed = False
-        self.flow = HptpFlow(shared.link, _ABILITIES)
+        self.flow = HptpFlow(shared.take(), _ABILITIES)
 
     @property
     def abilities(self) -> Abilities:
@@ -125,7 +128,7 @@ class HptpRemote:
 
     @property
     def is_open(self) -> bool:
-        return not self._is_closed and self._shared.link.is_open
+        return not self._is_closed and self._shared.is_open
 
     def interrupt(self) -> None:
         self.flow.interrupt()
