@@ -43,7 +43,7 @@ class LaunchFailed(Exception):
 class Order:
     """A command to start: `argv` and `environment` for it, what it sees, what it may use.
 
-    `terminal`: it gets one, else three pipes. `room_bytes`: how far one file may grow (None: there is no quota).
+    `terminal`: it gets one, else three pipes. `file_bytes`: how long one file may be (None: there is no quota).
     """
 
     argv: tuple[str, ...]
@@ -51,7 +51,7 @@ class Order:
     view: View
     limits: Limits = field(default_factory=Limits)
     terminal: Terminal | None = None
-    room_bytes: int | None = None
+    file_bytes: int | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -205,7 +205,7 @@ def _complaint(process: subprocess.Popen[bytes], errors: int | None, *, in_time:
 def _bound(first: int, group: Group | None, order: Order) -> None:
     if group is not None:
         group.join(first)
-    chosen = of_each_process(order.limits, order.room_bytes, memory_is_shared=group is not None)
+    chosen = of_each_process(order.limits, order.file_bytes, memory_is_shared=group is not None)
     for kind, value in chosen.items():
         _, most = resource.prlimit(first, kind)
         bound = value if most == resource.RLIM_INFINITY else min(value, most)

@@ -27,8 +27,8 @@ class Limits:
     commands_per_account: int = 8  # at once, in each worker
 
 
-def of_each_process(limits: Limits, room_bytes: int | None, *, memory_is_shared: bool) -> dict[int, int]:
-    """The values for setrlimit(2); a file may grow by `room_bytes` (None: there is no quota) and no further.
+def of_each_process(limits: Limits, file_bytes: int | None, *, memory_is_shared: bool) -> dict[int, int]:
+    """The values for setrlimit(2); no file may become longer than `file_bytes` (None: there is no quota).
 
     With `memory_is_shared`, a cgroup bounds the memory of all processes together; without one, each has the limit.
     """
@@ -40,8 +40,8 @@ def of_each_process(limits: Limits, room_bytes: int | None, *, memory_is_shared:
         resource.RLIMIT_MEMLOCK: 64 * 1024,
         resource.RLIMIT_MSGQUEUE: 0,
     }
-    if room_bytes is not None:
-        chosen[resource.RLIMIT_FSIZE] = max(room_bytes, limits.tmp_bytes)  # it holds for /tmp, too
+    if file_bytes is not None:
+        chosen[resource.RLIMIT_FSIZE] = max(file_bytes, _MIB)  # it holds for /tmp, too
     if not memory_is_shared:
         chosen[resource.RLIMIT_AS] = limits.memory_bytes
     return chosen

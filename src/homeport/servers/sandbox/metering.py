@@ -57,10 +57,10 @@ class Meter:
         """How long to wait before the next look."""
         return BUSY_S if self._worked else IDLE_S
 
-    def room_bytes(self) -> int | None:
-        """How far a single file may grow: what the quota leaves; None without one."""
+    def file_bytes(self) -> int | None:
+        """How long a single file may be, as a first guard: as long as the quota; None without one."""
         usage = self._at_start
-        return None if usage.quota_bytes is None else max(0, usage.quota_bytes - usage.used_bytes)
+        return None if usage.quota_bytes is None else max(usage.quota_bytes, usage.used_bytes)
 
     def look(self, cpu_s: float) -> str | None:
         """Why the command is to be stopped, if it is; `cpu_s` is the processor time that it has used."""

@@ -24,19 +24,14 @@ _ALWAYS = (
     "--uid", _USER, "--gid", _USER, "--hostname", _HOST,
     "--cap-drop", "ALL", "--new-session", "--die-with-parent",
 )  # fmt: skip
-# Of /etc, what programs need to run at all; none of it tells who works on this machine.
-_ETC = (
-    "alternatives", "ca-certificates", "inputrc", "ld.so.cache", "ld.so.conf", "ld.so.conf.d", "locale.alias",
-    "localtime", "magic", "mime.types", "pki/tls/certs", "pki/ca-trust", "protocols", "services", "ssl/certs",
-    "ssl/openssl.cnf", "terminfo", "timezone",
+# Of /etc, what programs need to run at all; every mount takes time, and none of these tells who works here.
+_ETC = ("alternatives", "ld.so.cache", "localtime", "ssl/openssl.cnf")
+_ETC_NETWORK = (
+    "gai.conf", "host.conf", "pki/ca-trust", "pki/tls/certs", "protocols", "resolv.conf", "services", "ssl/certs",
 )  # fmt: skip
-_ETC_NETWORK = ("gai.conf", "host.conf", "resolv.conf")
 _SYSTEM = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")  # links into /usr, or folders on older systems
-# Root may read them whatever it lacks otherwise.
-_HIDDEN = (
-    "kcore", "keys", "kmsg", "kpagecgroup", "kpagecount", "kpageflags", "pagetypeinfo", "sched_debug", "slabinfo",
-    "timer_list", "vmallocinfo",
-)  # fmt: skip
+# What only root may read, and root may without any privilege: the kernel asks for the owner alone.
+_OWNERS = ("kpagecgroup", "kpagecount", "kpageflags", "pagetypeinfo", "slabinfo", "timer_list", "vmallocinfo")
 _PROFILE = r"""if [ "${BASH-}" ]; then PS1='\u@\h:\w\$ '; else PS1='$ '; fi
 """
 
@@ -117,8 +112,8 @@ def _configuration(network: bool, made: Mapping[str, int]) -> Iterator[str]:
 
 def _kernel() -> Iterator[str]:
     yield from ("--proc", "/proc")
-    for name in _HIDDEN:
-        if os.path.exists(f"/proc/{name}"):
+    for name in _OWNERS:
+        if os.access(f"/proc/{name}", os.R_OK):
             yield from ("--ro-bind", "/dev/null", f"/proc/{name}")
     yield from ("--remount-ro", "/proc")
 

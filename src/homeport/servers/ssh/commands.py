@@ -124,7 +124,7 @@ class _Request:
             view=seen,
             limits=settings.limits,
             terminal=Terminal(Size(*process.term_size), process.term_modes) if has_terminal else None,
-            room_bytes=meter.room_bytes(),
+            file_bytes=meter.file_bytes(),
         )
 
     async def _attend(self, command: RunningCommand, watch: Watch) -> Ended:
