@@ -8,6 +8,7 @@ from homeport.config.model import Settings
 from homeport.daemon.host_keys import host_keys
 from homeport.daemon.service import Place, Service
 from homeport.servers.core_access import CoreAccess
+from homeport.servers.sandbox.settings import CommandSettings, command_settings
 from homeport.servers.ssh.server import SshServer
 from homeport.servers.ssh.settings import SshSettings, SshTimes
 
@@ -43,4 +44,12 @@ def settings_for(settings: Settings, place: Place) -> SshSettings:
         download_bytes_per_s=limits.download_bytes_per_s,
         reuse_port=True,
         times=SshTimes(login_s=limits.login_timeout_s, idle_s=limits.idle_timeout_s, keepalive_s=ssh.keepalive_s),
+        commands=commands_for(settings, place),
     )
+
+
+def commands_for(settings: Settings, place: Place) -> CommandSettings:
+    """What commands may be and do; nothing that is the server's own is shown to them."""
+    instance, storage = place.instance, settings.storage
+    private = (instance.directory, instance.path(storage.homes), instance.path(storage.stage))
+    return command_settings(settings.exec, private, instance.run / "exec")

@@ -49,6 +49,12 @@ async def run_process(process: Process, session: SshSession) -> None:
     await sandbox.see_through(_Request(process, session, settings, sandbox).serve())
 
 
+async def commands_ended(settings: CommandSettings, within_s: float) -> None:
+    """Wait until what was killed is gone and counted, while the server goes down."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(shared(settings.scratch, settings.path).idle(), within_s)
+
+
 class _Request:
     def __init__(self, process: Process, session: SshSession, settings: CommandSettings, sandbox: Sandbox) -> None:
         self._process = process

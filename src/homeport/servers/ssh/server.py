@@ -16,6 +16,7 @@ from homeport.servers.core_access import CoreAccess
 from homeport.servers.lifecycle import Address, Life, Stage
 from homeport.servers.listening import Doors, Wish, open_all
 from homeport.servers.ssh import algorithms
+from homeport.servers.ssh.commands import commands_ended
 from homeport.servers.ssh.guest import Front, Guest
 from homeport.servers.ssh.settings import SshSettings
 from homeport.servers.ssh.wire import Connection
@@ -89,6 +90,7 @@ class SshServer:
         for guest in list(self._front.guests):
             guest.abort()
         await self._wait_until_gone(_CLOSE_S)
+        await commands_ended(self._settings.commands, _CLOSE_S)
 
     async def _wait_until_gone(self, deadline_s: float) -> None:
         self._front.all_gone.clear()
