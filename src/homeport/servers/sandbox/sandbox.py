@@ -12,7 +12,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Coroutine, Hashable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -80,7 +80,7 @@ class Sandbox:
         try:
             launched = await asyncio.shield(starting)
         except asyncio.CancelledError:
-            starting.add_done_callback(functools.partial(_abandon, terminal=terminal))
+            self._keep(asyncio.ensure_future(_abandon(starting, terminal=terminal)))
             raise
         except LaunchFailed as error:
             _log.error("a command could not be started: %s", error)
@@ -94,10 +94,12 @@ class Sandbox:
 
     async def see_through(self, work: Coroutine[Any, Any, None]) -> None:
         """Wait for the work around one command, which goes on to its end though whoever waits is cancelled."""
-        task = asyncio.ensure_future(work)
+        await asyncio.shield(self._keep(asyncio.ensure_future(work)))
+
+    def _keep(self, task: asyncio.Task[None]) -> asyncio.Task[None]:
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
-        await asyncio.shield(task)
+        return task
 
     async def idle(self) -> None:
         """Wait until all the work has ended that was begun by `see_through`."""
@@ -119,10 +121,10 @@ def shared(scratch: Path, path: str | None = None) -> Sandbox:
     return Sandbox(scratch, path)
 
 
-def _abandon(starting: asyncio.Future[Launched], *, terminal: bool) -> None:
-    """Nobody waits for the command any more that has just been started."""
-    if starting.cancelled() or starting.exception() is not None:
-        return
-    command = RunningCommand(starting.result(), terminal=terminal)
-    command.kill("nobody waits for it")
-    command.close()
+async def _abandon(starting: asyncio.Future[Launched], *, terminal: bool) -> None:
+    """Nobody waits for the command any more that is being started."""
+    with suppress(LaunchFailed):
+        command = RunningCommand(await starting, terminal=terminal)
+        command.kill("nobody waits for it")
+        await command.wait()
+        command.close()
