@@ -115,19 +115,19 @@ class SecretStore:
                 return keyring.get_password(_SERVICE, account)
         return None
 
-    def keep(self, account: str, password: str) -> str:
-        """Keep it, and say where in a sentence for the person."""
+    def keep(self, account: str, password: str, *, what: str = "the password") -> str:
+        """Keep it, and say where in a sentence for the person, who calls it `what`."""
         keyring = self._keyring()
         if keyring is not None:
             try:
                 keyring.set_password(_SERVICE, account, password)
-                return "the password is kept in this system's keyring"
+                return f"{what} is kept in this system's keyring"
             except Exception as failure:  # noqa: BLE001 - a locked or broken keyring; said, and the file is used
                 why = f"the keyring refused ({failure})"
         else:
             why = "this system has no keyring"
         self._write({**self._read(), account: password})
-        return f"{why}, so the password is kept in {self.path}, unencrypted and readable for your account alone"
+        return f"{why}, so {what} is kept in {self.path}, unencrypted and readable for your account alone"
 
     def forget(self, account: str) -> bool:
         """Whether there was one; there is none any more."""
