@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import itertools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ _ROOT = Path("/sys/fs/cgroup")
 _OWN = Path("/proc/self/cgroup")
 _NEEDED = ("memory", "pids")
 _LEAF = "homeport-server"
+_numbers = itertools.count(1)  # of groups that this process has made
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +52,10 @@ class Groups:
 
     parents: tuple[Path, ...]
     rules: Callable[[int, int], dict[str, int]]
-    numbers: Iterator[int]
 
     def make(self, memory_bytes: int, processes: int) -> Group:
         """A new group with these limits. Raises OSError."""
-        name = f"homeport-{os.getpid()}-{next(self.numbers)}"
+        name = f"homeport-{os.getpid()}-{next(_numbers)}"
         made: list[Path] = []
         try:
             for parent in self.parents:
@@ -120,7 +120,7 @@ def _version_2(root: Path, places: dict[str, str]) -> Groups | None:
         _hand_down(parent)
     except OSError:
         return None
-    return _usable(Groups((parent,), _rules_v2, itertools.count(1)))
+    return _usable(Groups((parent,), _rules_v2))
 
 
 def _hand_down(parent: Path) -> None:
@@ -159,7 +159,7 @@ def _parent_of(pid: int) -> int:
 def _version_1(root: Path, places: dict[str, str]) -> Groups | None:
     if not set(_NEEDED) <= set(places):
         return None
-    return _usable(Groups(tuple(root / name / places[name] for name in _NEEDED), _rules_v1, itertools.count(1)))
+    return _usable(Groups(tuple(root / name / places[name] for name in _NEEDED), _rules_v1))
 
 
 def _usable(groups: Groups) -> Groups | None:

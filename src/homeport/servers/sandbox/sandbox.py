@@ -40,6 +40,7 @@ class Sandbox:
         self._scratch = scratch
         self._path = path
         self._confiner: Confiner | None = None
+        self._preparing = asyncio.Lock()
         self._starters = ThreadPoolExecutor(_STARTERS, "homeport-exec")
         self._meters = ThreadPoolExecutor(_METERS, "homeport-meter")
         self._running: Counter[Hashable] = Counter()
@@ -63,10 +64,11 @@ class Sandbox:
 
         Raises SandboxUnavailable.
         """
-        if self._confiner is None:
-            self._confiner = await self._off_loop(functools.partial(bubblewrap.prepare, self._scratch, self._path))
-            adopt_orphans()
-        return self._confiner
+        async with self._preparing:
+            if self._confiner is None:
+                self._confiner = await self._off_loop(functools.partial(bubblewrap.prepare, self._scratch, self._path))
+                adopt_orphans()
+            return self._confiner
 
     async def start(self, make_order: Callable[[Confiner], Order]) -> RunningCommand:
         """Start the command that `make_order` gives. Raises SandboxUnavailable.
