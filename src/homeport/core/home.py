@@ -332,9 +332,17 @@ class Home:
         reservation = self._take_reservation()
         return self._begin(path, Wish(offset, append, expected_size, reservation), new=new)
 
-    def begin_patch(self, path: VirtualPath, *, append: bool = False, new: bool = False) -> PatchedUpload:
-        """As `begin_upload`, for bytes that may come in any order; with `append`, to what is there already."""
-        wish = Wish(append=append, reservation=self._take_reservation(), kind=PatchedUpload)
+    def begin_patch(
+        self,
+        path: VirtualPath,
+        *,
+        offset: int | None = None,
+        append: bool = False,
+        new: bool = False,
+        expected_size: int | None = None,
+    ) -> PatchedUpload:
+        """As `begin_upload`, for bytes that may come in any order."""
+        wish = Wish(offset, append, expected_size, self._take_reservation(), PatchedUpload)
         upload = self._begin(path, wish, new=new)
         assert isinstance(upload, PatchedUpload)
         return upload

@@ -31,18 +31,20 @@ def read_at(download: Download, buffer: bytearray | memoryview, position: int, *
     """Fill `buffer` from byte `position` of the file on; 0 at its end. `download.position` then is behind the furthest
     byte that was read. Raises SourceChanged where the file was cut, StorageFailed; WouldBlock rather than wait.
     """
+    room = memoryview(buffer)[: max(0, download.size - position)]
+    if not room:
+        return 0
     try:
-        count = os.preadv(download.fileno(), [buffer], position, 0 if may_block else os.RWF_NOWAIT)
+        count = os.preadv(download.fileno(), [room], position, 0 if may_block else os.RWF_NOWAIT)
     except OSError as error:
         if not may_block and error.errno in _NOT_NOW:
             raise WouldBlock from error
         raise storage_error(error) from error
-    if count < len(buffer) and position + count < download.size:
-        if not may_block:
-            raise WouldBlock
-        if not count:
-            raise SourceChanged(str(download.path))
-    download.position = max(download.position, min(position + count, download.size))
+    if count < len(room) and not may_block:
+        raise WouldBlock
+    if not count:
+        raise SourceChanged(str(download.path))
+    download.position = max(download.position, position + count)
     return count
 
 

@@ -7,6 +7,7 @@ PROTOCOL file. What an extension adds behind its known fields is ignored, as its
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
@@ -14,7 +15,10 @@ from homeport.protocols.sftp.attributes import Attributes
 from homeport.protocols.sftp.constants import Open, Type
 from homeport.protocols.sftp.wire import Malformed, Reader
 
+UPLOAD_APPENDS = 1  # flags of upload@homeport
+UPLOAD_HAS_SIZE = 2
 _IDS_MAX = 1024
+_SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
 
 
 class Init(NamedTuple):
@@ -215,6 +219,27 @@ class Md5(NamedTuple):
     quick: bytes
 
 
+class BeginUpload(NamedTuple):
+    """Homeport's own: open a file as FTP's REST, APPE and ALLO do. It goes on at `offset` (0: it begins anew), or at
+    the end of what is there (`append`); it is put in place only if it has then `size` bytes and this SHA-256, where
+    they are said.
+    """
+
+    id: int
+    path: str
+    append: bool
+    offset: int
+    size: int | None
+    sha256: str | None
+
+
+class Reserve(NamedTuple):
+    """Homeport's own: keep room for the next upload, as FTP's ALLO."""
+
+    id: int
+    size: int
+
+
 class Unknown(NamedTuple):
     """`name` says what was asked for."""
 
@@ -226,7 +251,7 @@ Request: TypeAlias = (
     OpenFile | Close | Read | Write | LinkStat | Stat | HandleStat | SetStat | HandleSetStat | OpenFolder | ReadFolder
     | Remove | MakeFolder | RemoveFolder | RealPath | Rename | ReadLink | MakeLink | PosixRename | FileSystem
     | HandleFileSystem | HardLink | Flush | LinkSetStat | Limits | CopyData | ExpandPath | HomeFolder | NamesOfIds
-    | CheckFile | Md5 | Unknown
+    | CheckFile | Md5 | BeginUpload | Reserve | Unknown
 )  # fmt: skip
 
 
@@ -326,6 +351,14 @@ def _md5(number: int, reader: Reader, *, by_name: bool) -> Request:
     return Md5(number, path, handle, reader.u64(), reader.u64(), bytes(reader.bytes_()))
 
 
+def _begin_upload(number: int, reader: Reader) -> Request:
+    path, flags, offset, size, sha256 = reader.text(), reader.u32(), reader.u64(), reader.u64(), reader.text()
+    if sha256 and not _SHA256.fullmatch(sha256):
+        raise Malformed("a SHA-256 has 64 hexadecimal digits")
+    append, sized = bool(flags & UPLOAD_APPENDS), bool(flags & UPLOAD_HAS_SIZE)
+    return BeginUpload(number, path, append, offset, size if sized else None, sha256 or None)
+
+
 def _extended(number: int, reader: Reader) -> Request:
     name = reader.text()
     read = EXTENSIONS.get(name)
@@ -370,6 +403,8 @@ EXTENSIONS: dict[str, _Read] = {
     "check-file": lambda number, reader: _check_file(number, reader, by_name=False),
     "check-file-handle": lambda number, reader: _check_file(number, reader, by_name=False),
     "check-file-name": lambda number, reader: _check_file(number, reader, by_name=True),
+    "upload@homeport": _begin_upload,
+    "reserve@homeport": lambda number, reader: Reserve(number, reader.u64()),
     "md5-hash": lambda number, reader: _md5(number, reader, by_name=True),
     "md5-hash-handle": lambda number, reader: _md5(number, reader, by_name=False),
 }

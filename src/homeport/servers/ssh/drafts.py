@@ -7,12 +7,13 @@ same hears the refusal again, and the old file stays.
 from __future__ import annotations
 
 from homeport.core.entries import Entry, Kind
-from homeport.core.errors import HomeportError, IsADirectory, NotARegularFile, NotFound
+from homeport.core.errors import Busy, HomeportError, IsADirectory, NotARegularFile, NotFound
 from homeport.core.home import Home
 from homeport.core.paths import VirtualPath
 from homeport.core.random_access import PatchedUpload, read_at
 from homeport.core.rights import Rights
 from homeport.core.transfer import Download
+from homeport.protocols.sftp import requests
 
 _NANO = 10**9
 _NO_RIGHT = Rights.NONE
@@ -34,6 +35,7 @@ class Draft:
         self._upload = upload
         self._old: Download | None = None
         self._failure: HomeportError | None = None
+        self._expected: tuple[int | None, str | None] = (None, None)
         self._mode: int | None = None
         self._modified_s: int | None = None
 
@@ -80,6 +82,10 @@ class Draft:
         if self._upload is not None:
             self._upload.flush()
 
+    def expect(self, size: int | None, sha256: str | None) -> None:
+        """The file is put in place only if it has then this size and SHA-256; None: any."""
+        self._expected = (size, sha256)
+
     def set_later(self, mode: int | None, modified_s: int | None) -> None:
         """What the file is to have when it is in place; None leaves it."""
         self._mode = self._mode if mode is None else mode & 0o777
@@ -99,7 +105,8 @@ class Draft:
                     raise self._failure
                 if self._modified_s is not None:
                     upload.modified_ns = self._modified_s * _NANO
-                upload.commit()
+                size, sha256 = self._expected
+                upload.commit(expected_size=size, expected_sha256=sha256)
             except BaseException as error:
                 upload.abort(str(error))
                 raise
@@ -147,6 +154,15 @@ class Drafts:
                 raise NotFound(str(path))
             upload = self._home.begin_patch(path, append=True)
         draft = self._drafts[path] = Draft(self._home, path, there, upload)
+        return draft
+
+    def resume(self, request: requests.BeginUpload, path: VirtualPath) -> Draft:
+        """A new draft that goes on with what an earlier upload left, or what is there; see BeginUpload."""
+        if path in self._drafts:
+            raise Busy(str(path))
+        upload = self._home.begin_patch(path, offset=request.offset, append=request.append, expected_size=request.size)
+        draft = self._drafts[path] = Draft(self._home, path, None, upload)
+        draft.expect(request.size, request.sha256)
         return draft
 
     def release(self, draft: Draft) -> None:

@@ -57,6 +57,8 @@ class SftpSession:
             requests.HandleSetStat: files.set_stat,
             requests.Flush: files.flush,
             requests.CopyData: files.copy_data,
+            requests.BeginUpload: files.begin_upload,
+            requests.Reserve: files.reserve,
             requests.Stat: names.stat,
             requests.LinkStat: names.link_stat,
             requests.SetStat: names.set_stat,

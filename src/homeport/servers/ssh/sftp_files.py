@@ -51,6 +51,23 @@ class SftpFiles:
         self._record.begin("upload" if opened.writes else "download", str(path), total_bytes=size)
         return replies.handle(request.id, self.handles.add(opened))
 
+    def begin_upload(self, request: requests.BeginUpload) -> bytes:
+        """upload@homeport."""
+        self.handles.require_room()
+        path = self.path(request.path)
+        _check_span(request.offset, 0)
+        draft = self.drafts.resume(request, path)
+        draft.writers += 1
+        self._record.begin("upload", str(path), total_bytes=request.size)
+        opened = OpenFile(path, draft, reads=False, writes=True, appends=request.append)
+        return replies.handle(request.id, self.handles.add(opened))
+
+    def reserve(self, request: requests.Reserve) -> bytes:
+        """reserve@homeport."""
+        _check_span(request.size, 0)
+        self.home.reserve(request.size)
+        return _ok(request.id)
+
     def read(self, request: requests.Read) -> bytes | bytearray:
         """READ (section 6.4)."""
         return self._read(request, may_block=True)
@@ -115,7 +132,7 @@ class SftpFiles:
         source, target = self.handles.file(request.source), self.handles.file(request.target)
         if not source.reads or not target.writes or not isinstance(target.source, Draft):
             raise Refused(Status.PERMISSION_DENIED, "open one file for reading and the other for writing")
-        if source.path == target.path:
+        if source.source is target.source:
             raise Refused(Status.FAILURE, f"{source.path}: it cannot be copied onto itself")
         _check_span(request.offset, request.size)
         _check_span(request.target_offset, request.size)
@@ -200,7 +217,7 @@ class SftpFiles:
         size = min(request.size, MAX_DATA_BYTES)
         _check_span(request.offset, size)
         if isinstance(file.source, Download):  # what is behind the end needs no buffer
-            size = max(0, min(size, file.source.size - request.offset)) or min(size, 1)
+            size = max(0, min(size, file.source.size - request.offset))
         reply = bytearray(replies.DATA_HEAD_BYTES + size)
         count = self._read_into(file, memoryview(reply)[replies.DATA_HEAD_BYTES :], request.offset, may_block=may_block)
         if not count:

@@ -34,6 +34,8 @@ EXTENSIONS = (
     ("home-directory", "1"),
     ("users-groups-by-id@openssh.com", "1"),
     ("check-file", "1"),
+    ("upload@homeport", "1"),
+    ("reserve@homeport", "1"),
 )
 
 _NAMES_AT_ONCE = 128
