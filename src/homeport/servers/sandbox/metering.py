@@ -66,7 +66,7 @@ class Meter:
         """Why the command is to be stopped, if it is; `cpu_s` is the processor time that it has used."""
         self._worked, self._cpu_s = cpu_s != self._cpu_s, cpu_s
         if cpu_s > self._limits.cpu_s:
-            return f"it has used its {self._limits.cpu_s:.0f} s of processor time"
+            return f"it has used its {self._limits.cpu_s:g} s of processor time"
         try:
             self._outside.note()
             if self._outside.disk_free() < self._reserve_bytes:

@@ -38,7 +38,7 @@ class Watch:
     async def keep(self, sandbox: Sandbox) -> None:
         """Look after the command until cancelled."""
         loop = asyncio.get_running_loop()
-        wall = loop.call_later(self._limits.wall_s, self._command.kill, f"it took {self._limits.wall_s:.0f} s")
+        wall = loop.call_later(self._limits.wall_s, self._command.kill, f"it took {self._limits.wall_s:g} s")
         try:
             while True:
                 await asyncio.sleep(self._meter.pause_s)
