@@ -47,13 +47,22 @@ def failing(number: int) -> Callable[..., None]:
     return fail
 
 
-def test_a_replaced_file_becomes_a_blank(places: tuple[Place, Place], tmp_path: Path) -> None:
+@pytest.mark.parametrize(("size", "left_size"), [(0, 0), (64 * 1024, 64 * 1024), (64 * 1024 + 1, 0)])
+def test_a_replaced_file_becomes_a_blank_emptied_if_it_is_large(
+    places: tuple[Place, Place], tmp_path: Path, size: int, left_size: int
+) -> None:
+    (tmp_path / "file").write_bytes(b"o" * size)
     before = look(tmp_path)
     os.setxattr(tmp_path / "file", ATTRIBUTE, b"digest")
     replace(places, tmp_path)
     assert (tmp_path / "file").read_bytes() == b"new"
     left = (tmp_path / "stage").lstat()
-    assert (left.st_ino, left.st_size, is_blank(left.st_mode), left.st_mode & 0o777) == (before.inode, 0, True, 0o600)
+    assert (left.st_ino, left.st_size, is_blank(left.st_mode), left.st_mode & 0o777) == (
+        before.inode,
+        left_size,
+        True,
+        0o600,
+    )
 
 
 def test_what_is_not_there_leaves_nothing(places: tuple[Place, Place], tmp_path: Path) -> None:
@@ -147,6 +156,7 @@ def test_a_second_name_given_meanwhile_keeps_its_content(places: tuple[Place, Pl
 def test_a_blank_that_cannot_be_emptied_is_one_all_the_same(
     places: tuple[Place, Place], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (tmp_path / "file").write_bytes(bytes(100_000))
     monkeypatch.setattr(os, "ftruncate", failing(errno.EIO))
     replace(places, tmp_path)
     assert is_blank((tmp_path / "stage").lstat().st_mode)

@@ -14,6 +14,7 @@ from tests.contract.house import House
 from tests.contract.subject import Used
 
 from homeport.core import blanks
+from homeport.core.count import Count
 from homeport.core.errors import Busy, HomeUnavailable, NotFound, StorageFailed, WouldBlock
 from homeport.core.home import Home
 from homeport.core.paths import VirtualPath
@@ -166,31 +167,80 @@ def test_what_a_dead_process_left_in_a_blank_is_nobodys(house: House, home: Home
     assert read(home, PATHS[0]) == b"2"
 
 
-def test_a_blank_that_cannot_be_emptied_is_told(house: House, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    test_what_a_dead_process_left_in_a_blank_is_nobodys(house, home)
-    (stages,) = (house.root / "stage").iterdir()
-    left = stages / stage_name(PATHS[1])
-    left.write_bytes(b"left behind")
-    left.chmod(blanks.BLANK_MODE)
+@pytest.mark.parametrize("call", ["ftruncate", "fchmod"])
+def test_a_blank_that_cannot_become_a_stage_costs_nothing(
+    house: House, home: Home, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    for data in (b"long" * 100, b"2"):
+        store(home, PATHS[0], data)
 
     def fail(*_: object) -> None:
         raise OSError(5, "Input/output error")
 
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "ftruncate", fail)
-        with pytest.raises(StorageFailed):
-            home.begin_upload(PATHS[1])
+    for data in (b"new", b""):
+        with monkeypatch.context() as patch, home.begin_upload(PATHS[1]) as upload:
+            patch.setattr(os, call, fail)
+            with pytest.raises(StorageFailed):
+                upload.write(data) if data else upload.commit()
+            assert (upload.size, upload.moved) == (0, 0)
+        assert house.usage("ann") == house.recount("ann") == Used(1, 1)
+        for data in (b"long" * 100, b"2"):
+            store(home, PATHS[0], data)
 
 
-def test_a_stage_that_cannot_be_marked_costs_nothing(house: House, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> None:
-        raise OSError(5, "Input/output error")
+def test_of_what_a_blank_held_nothing_is_left(house: House, home: Home) -> None:
+    for path, data in ((PATHS[0], b"a" * 3000), (PATHS[0], b"b" * 2000), (PATHS[1], b"short"), (PATHS[0], b"")):
+        store(home, path, data)
+        assert read(home, path) == data
+        assert house.usage("ann") == house.recount("ann")
+    store(home, PATHS[0], b"b" * 2000)
+    for number in range(3):
+        store(home, PATHS[2], b"c" * 3000)
+        upload = home.begin_upload(PATHS[3])
+        assert home.partial_size(PATHS[3]) == 0
+        assert house.usage("ann").files == house.recount("ann").files + 1  # its room is held
+        for size in (700, 1400)[: number + 1]:
+            upload.write(b"d" * 700)
+            assert home.partial_size(PATHS[3]) == size
+            assert house.usage("ann") == house.recount("ann")
+        upload.abort("enough")
+        size = upload.size
+        with home.begin_upload(PATHS[3], offset=size) as more:
+            more.write(b"e" * 10)
+            more.commit()
+        assert read(home, PATHS[3]) == b"d" * size + b"e" * 10
+        home.remove_file(PATHS[3])
 
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "fchmod", fail)
-        with pytest.raises(StorageFailed):
-            home.begin_upload(PATHS[0])
-    assert house.usage("ann") == house.recount("ann") == Used(0, 0)
+
+@pytest.mark.parametrize("pieces", [0, 1, 2])
+def test_a_recount_while_an_upload_is_under_way_finds_no_drift(house: House, home: Home, pieces: int) -> None:
+    for data in (b"long" * 1000, b"0123456789" * 100):
+        store(home, PATHS[0], data)
+    account = house.accounts.get("ann")
+    with home.begin_upload(PATHS[1]) as upload:
+        for _ in range(pieces):
+            upload.write(b"piece")
+        recount = house.services.ledger.recount(account.id, lambda: house.count("ann"))
+        assert recount.drift == Count()
+        upload.commit()
+    assert house.usage("ann") == house.recount("ann") == Used(1000 + 5 * pieces, 2)
+
+
+@pytest.mark.parametrize("offset", [0, 100])
+def test_a_file_that_is_continued_in_a_blank_is_whole(house: House, home: Home, offset: int) -> None:
+    for data in (b"long" * 1000, b"0123456789" * 100):
+        store(home, PATHS[0], data)
+    store(home, PATHS[1], b"x" * 200)
+    patched = home.begin_patch(PATHS[1])
+    patched.write_at(b"end", offset + 50)
+    patched.commit()
+    assert read(home, PATHS[1]) == bytes(offset + 50) + b"end"
+    store(home, PATHS[1], b"x" * 3000)
+    with home.begin_upload(PATHS[0], offset=offset or None, append=not offset) as upload:
+        upload.write(b"more")
+        assert house.usage("ann") == house.recount("ann")
+        upload.commit()
+    assert read(home, PATHS[0]) == (b"0123456789" * 100)[: offset or 1000] + b"more"
 
 
 def test_a_folder_of_stages_that_went_away_is_made_again(house: House, home: Home) -> None:

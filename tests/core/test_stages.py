@@ -353,6 +353,7 @@ def test_a_disk_that_is_really_full_is_told_and_passes(small_disk: Path) -> None
     with Jail(small_disk / "home") as jail, StageFolder(small_disk / "stage") as folder:
         folder.require_beside(jail)
         with folder.open_or_create(7, PATH) as stage:
+            stage.charged()
             with pytest.raises(OSError, match="No space left"):  # noqa: PT012
                 for _ in range(100):
                     os.write(stage.fd, bytes(4096))

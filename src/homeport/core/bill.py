@@ -45,13 +45,31 @@ class Bill:
         self._credit = credit
         self._reservation = reservation
         self.borrowed = NOTHING
+        self._holds_file = False
+
+    def hold_file(self) -> None:
+        """Keep room for the file itself, of which nothing counts on the disk yet; raises as `charge`."""
+        credit = self._credit - self.borrowed
+        self.borrowed += self._ledger.hold(
+            self._account_id, files=1, credit_bytes=credit.bytes, credit_files=credit.files
+        )
+        self._holds_file = True
+
+    def count_file(self) -> None:
+        """The file counts on the disk now, or never will; does nothing if it did before."""
+        if self._holds_file:
+            self._holds_file = False
+            self._ledger.use(self._account_id, files=1)
 
     def charge(self, size: int = 0, files: int = 0, *, search: Search | None = None) -> None:
         """Charge what is about to be written: the reservation first, then the free room, then the old file's.
 
         Raises QuotaExceeded, and then nothing has changed; with a `search` at once, see `Ledger.charge`.
         """
-        held = min(size, self._reservation.size) if self._reservation else 0
+        reservation = self._reservation
+        if reservation is None and self._ledger.spend(self._account_id, size, files):
+            return
+        held = min(size, reservation.size) if reservation else 0
         left = self._credit - self.borrowed
         self.borrowed += self._ledger.charge(
             self._account_id,
@@ -62,11 +80,13 @@ class Bill:
             held_bytes=held,
             search=search,
         )
-        if self._reservation:
-            self._reservation.use(held)
+        if reservation:
+            reservation.use(held)
 
     def refund(self, size: int = 0, files: int = 0) -> None:
         """Give back what left the disk or never reached it; what was borrowed is paid first."""
+        if files:
+            self.count_file()
         repaid = Count(min(size, self.borrowed.bytes), min(files, self.borrowed.files))
         self._settle(repaid, Count(size, files))
 

@@ -1,13 +1,14 @@
-"""Blanks: files that were replaced, emptied, and wait among the stages to be used again for the next upload.
+"""Blanks: files that were replaced and wait among the stages to be used again for the next upload.
 
 Making and removing a file is the dearest thing that a file system does (on ext4 without a journal, half a millisecond
 of searching when many were removed lately), so a new version takes the old one's name by an exchange, and the old file
-becomes a blank.
+becomes a blank. Emptying and filling one is the next (a third of an upload's work in the kernel), so a small one keeps
+its old bytes until new ones have taken their place (`Stage.charged`).
 
 The rule: a file becomes a blank only if nobody has it open and nothing of it can be seen in its next life: one name,
 our own, no attributes besides the digest. The kernel says so (a write lease, fcntl(2), is given to the only one who has
-a file open). It carries the sticky bit, which no file in a home has, from before it leaves its name until it is charged
-as a stage: what has the bit is no stage, costs nothing, and its content means nothing.
+a file open). It carries the sticky bit, which no file in a home has, from before it leaves its name until it holds
+nothing but what came for a stage: what has the bit is no stage, costs nothing, and its content means nothing.
 
 Who resolved a path just before the exchange and opens it just after would find another file there: `is_young` tells
 for which files that can be, and `Jail` looks again at those.
@@ -32,6 +33,7 @@ MARK = stat_bits.S_ISVTX
 BLANK_MODE = MARK | 0o600
 
 _OLD = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_FILLED_BYTES = 64 * 1024  # a blank may be as large; what is larger is emptied, for its room is nobody's
 _YOUNG_NS = 2_000_000_000  # more than a clock is set back while somebody opens a file
 _OURS_ALONE: tuple[list[str], ...] = ([], [ATTRIBUTE])
 _CANNOT_EXCHANGE = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM})
@@ -64,22 +66,25 @@ class Replaced:
             os.close(self.fd)
 
     def become_blank(self, place: Place) -> None:
-        """Empty it at its new place; where somebody still reads it, remove its name there. Never raises."""
+        """Leave it at its new place, emptied if large; where somebody reads it, remove its name there. Never raises."""
         with suppress(OSError):  # it is marked: whatever is left of it costs nobody anything
-            if self._is_unused():
-                os.ftruncate(self.fd, 0)
-            else:
+            found = self._unused()
+            if found is None:
                 os.unlink(place.name, dir_fd=place.folder)
+            elif found.st_size > _FILLED_BYTES:
+                os.ftruncate(self.fd, 0)
         os.close(self.fd)  # ends the lease and the lock
 
-    def _is_unused(self) -> bool:
+    def _unused(self) -> os.stat_result | None:
+        """What it is, if nobody else has it open or by another name."""
         try:
             # Who wants to open it meanwhile is told EAGAIN, and we by a signal that by default nobody hears.
             fcntl.fcntl(self.fd, _F_SETSIG, signal.SIGURG)
             fcntl.fcntl(self.fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
         except OSError:
-            return False
-        return os.fstat(self.fd).st_nlink == 1
+            return None
+        found = os.fstat(self.fd)
+        return found if found.st_nlink == 1 else None
 
 
 _F_SETSIG = 10  # fcntl.h; Python does not name it

@@ -107,6 +107,11 @@ class Ledger:
         held = Count(held_bytes, held_files)
         return self._get(lease, Count(bytes, files) - held, NOTHING - held, Count(credit_bytes, credit_files), search)
 
+    def spend(self, account: int, bytes: int, files: int) -> bool:  # noqa: A002
+        """Charge what is about to be written from what this process has; False where it has not so much."""
+        lease = self._lease(account)
+        return lease.inside > 0 and lease.spend(bytes, files)
+
     def search(self, account: int, turn: Turn | None = None) -> Search:
         """How a refused charge of the account goes on, with `turn` for an upload; see `Search`."""
         return Search(self._leasing, account, turn)
@@ -126,9 +131,25 @@ class Ledger:
         """
         self._get(self._lease(account), borrowed - Count(refund_bytes, refund_files), borrowed)
 
-    def hold(self, account: int, bytes: int = 0, files: int = 0) -> None:  # noqa: A002
-        """Keep room for later, which no other can take; raises QuotaExceeded."""
-        self._get(self._lease(account), Count(bytes, files), Count(bytes, files))
+    def hold(
+        self,
+        account: int,
+        bytes: int = 0,  # noqa: A002
+        files: int = 0,
+        *,
+        credit_bytes: int = 0,
+        credit_files: int = 0,
+    ) -> Borrowed:
+        """Keep room for later, which no other can take; borrows as `charge` does, and raises QuotaExceeded."""
+        lease = self._lease(account)
+        if lease.inside and lease.spend(bytes, files, bytes, files):
+            return NOTHING
+        held = Count(bytes, files)
+        return self._get(lease, held, held, Count(credit_bytes, credit_files))
+
+    def use(self, account: int, bytes: int = 0, files: int = 0) -> None:  # noqa: A002
+        """What was held counts on the disk now; called inside `changing`."""
+        self._lease(account).spend(0, 0, -bytes, -files)
 
     def release(self, account: int, bytes: int = 0, files: int = 0) -> None:  # noqa: A002
         """Give back room that was held and not used."""

@@ -53,6 +53,9 @@ class PatchedUpload(Upload):
 
     def __init__(self, path: VirtualPath, stage: Stage, bill: Bill, works: Works, ended: Ended) -> None:
         super().__init__(path, stage, bill, works, ended)
+        if stage.is_blank:  # what it held before must not show between pieces
+            with works.ledger.changing(works.account_id):
+                self._count_stage()
         self._held: dict[int, bytes] = {}  # by offset, in the order in which they came; none overlaps another
         self._held_bytes = 0
         self._in_order: int | None = None  # bytes at the beginning that came in order; None: all

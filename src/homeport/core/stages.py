@@ -42,7 +42,7 @@ _TRIES = 16
 _MOMENT_S = 0.002
 _MOMENTS = 500
 _FOLDERS_HELD = 64  # descriptors of one process, whatever the number of accounts
-_BLANKS_KEPT = 256  # of one account by one process
+_BLANKS_KEPT = 32  # of one account by one process
 STAGE_MODE = 0o600
 PATCHED_MODE = 0o700  # of a stage whose bytes came in any order: its size says nothing of how much is there
 _NAME = re.compile(r"[0-9a-f]{64}")
@@ -56,17 +56,18 @@ def stage_name(path: VirtualPath) -> str:
 class Stage:
     """One account's stage of one path, locked until `close`. The descriptor `fd` reads and writes.
 
-    `created` says that it was not there before: it is a blank until it has been charged.
+    `created` says that it was not there before. Then it is a blank, whose bytes mean nothing, until `charged`.
     """
 
-    __slots__ = ("_folder", "created", "fd", "name")
+    __slots__ = ("_folder", "_stale", "created", "fd", "is_blank", "name")
 
-    def __init__(self, fd: int, folder: AccountFolder, name: str, *, created: bool) -> None:
-        """Take over the descriptor."""
+    def __init__(self, fd: int, folder: AccountFolder, name: str, found: os.stat_result) -> None:
+        """Take over the descriptor of the file that is `found` there."""
         self.fd = fd
         self._folder = folder
+        self._stale = found.st_size
         self.name = name
-        self.created = created
+        self.created = self.is_blank = is_blank(found.st_mode)
 
     def __enter__(self) -> Stage:
         return self
@@ -82,6 +83,8 @@ class Stage:
     @property
     def size(self) -> int:
         """Its length in bytes."""
+        if self.is_blank:
+            return 0
         with _storage_errors():
             return os.fstat(self.fd).st_size
 
@@ -91,13 +94,22 @@ class Stage:
         with _storage_errors():
             return _is_patched(os.fstat(self.fd).st_mode)
 
-    def charged(self) -> None:
-        """It has been charged: from now on it counts."""
+    def charged(self, size: int = 0) -> None:
+        """From now on it counts, with the `size` bytes that were written and charged; nothing else is in it."""
         with _storage_errors():
+            if self._stale > size:
+                os.ftruncate(self.fd, size)
+            os.fchmod(self.fd, STAGE_MODE)
+        self.is_blank = False
+
+    def empty(self) -> None:
+        """Throw away what a process that died wrote in any order."""
+        with _storage_errors():
+            os.ftruncate(self.fd, 0)
             os.fchmod(self.fd, STAGE_MODE)
 
     def truncate(self, size: int) -> None:
-        """Cut it to `size` bytes."""
+        """Cut it to `size` bytes, or stretch it with zeros; it counts already."""
         with _storage_errors():
             os.ftruncate(self.fd, size)
 
@@ -198,7 +210,7 @@ class StageFolder:
         if found is None:
             del folder  # a traceback that somebody keeps must not keep the folder open
             raise Busy(str(path))
-        return Stage(found[0], folder, name, created=found[1])
+        return Stage(found[0], folder, name, found[1])
 
     def size_of(self, account: int, path: VirtualPath) -> int | None:
         """How many bytes of `path` have come so far; None when there is no stage to go on with. Needs no lock."""
@@ -279,12 +291,12 @@ class StageFolder:
                 os.close(folder)
 
 
-def _open_locked(folder: AccountFolder, name: str) -> tuple[int, bool] | None:
-    """The stage called `name`, locked, and whether it is a blank; None when somebody else has it."""
+def _open_locked(folder: AccountFolder, name: str) -> tuple[int, os.stat_result] | None:
+    """The stage called `name`, locked, which may be a blank; None when somebody else has it."""
     slipped = waited = 0
     while slipped < _TRIES and waited < _MOMENTS:
         try:
-            own = _open_own(folder.fd, name, 0) or _rename_blank(folder, name) or _open_own(folder.fd, name, _NEW)
+            own = _rename_blank(folder, name) or _open_own(folder.fd, name, _NEW) or _open_own(folder.fd, name, 0)
         except _BlankHeldError:
             waited += 1
             time.sleep(_MOMENT_S)
@@ -292,25 +304,13 @@ def _open_locked(folder: AccountFolder, name: str) -> tuple[int, bool] | None:
         except BlockingIOError:
             break
         if own:
-            return own[0], _emptied(*own)
+            return own
         slipped += 1
     return None
 
 
 class _BlankHeldError(Exception):
     """Somebody empties the blank or gives it another name, which he will have done in a moment."""
-
-
-def _emptied(fd: int, found: os.stat_result) -> bool:
-    """Whether it is a blank; one that a process left behind when it died may have content."""
-    blank = is_blank(found.st_mode)
-    if blank and found.st_size:
-        try:
-            os.ftruncate(fd, 0)
-        except BaseException:
-            os.close(fd)
-            raise
-    return blank
 
 
 def _open_own(folder: int, name: str, flags: int) -> tuple[int, os.stat_result] | None:
@@ -348,8 +348,13 @@ def _rename_blank(folder: AccountFolder, name: str) -> tuple[int, os.stat_result
                 continue
             try:
                 if is_blank(own[1].st_mode):
-                    rename_to_new(Place(folder.fd, blank.encode()), Place(folder.fd, name.encode()))
+                    if blank != name:
+                        rename_to_new(Place(folder.fd, blank.encode()), Place(folder.fd, name.encode()))
                     return own
+            except FileExistsError:  # a stage that is to go on, perhaps
+                folder.blanks.appendleft(blank)
+                os.close(own[0])
+                return None
             except OSError:
                 os.close(own[0])
                 raise

@@ -19,7 +19,7 @@ from homeport.core.errors import QuotaExceeded, SourceChanged
 from homeport.core.paths import VirtualPath
 from homeport.core.resume import Beginning, Present, start_of
 from homeport.core.stages import Stage, StageFolder
-from homeport.core.transfer import Ended, Upload, Works
+from homeport.core.transfer import Ended, Upload, Works, throw_away
 
 COPY_BYTES = 16 * 1024 * 1024  # copied at once inside the kernel: short enough for a recount to get its turn
 _BLOCK_BYTES = 256 * 1024
@@ -50,12 +50,7 @@ def _opened(path: VirtualPath, works: Works, stages: StageFolder, bill: Bill) ->
     stage = stages.open_or_create(works.account_id, path)
     if stage.created:
         try:
-            bill.charge(files=1)
-            try:
-                stage.charged()
-            except BaseException:
-                bill.refund(files=1)
-                raise
+            bill.hold_file()
         except BaseException:
             stage.remove()
             stage.close()
@@ -86,8 +81,7 @@ class _Start:
 
     def _fill(self, wish: Wish) -> None:
         if self._stage.is_patched:  # what a process that died wrote in any order continues nothing
-            self._cut(0, self._stage.size)
-            self._stage.charged()
+            self._drop_patches()
         size = None if self._stage.created else self._stage.size
         present = Present(self._whole.size if self._whole else None, size)
         start = start_of(str(self._path), present, offset=wish.offset, append=wish.append)
@@ -97,7 +91,21 @@ class _Start:
             self._cut(kept, size)
         if start.beginning is Beginning.WHOLE:
             self._fresh = True
+            self._begin_stage()
             self._copy(start.offset)
+
+    def _drop_patches(self) -> None:
+        with self._works.ledger.changing(self._works.account_id):
+            size = self._stage.size
+            self._stage.empty()
+            self._bill.refund(size)
+
+    def _begin_stage(self) -> None:
+        """It counts before anything is copied into it."""
+        if self._stage.is_blank:
+            with self._works.ledger.changing(self._works.account_id):
+                self._stage.charged(0)
+                self._bill.count_file()
 
     def _cut(self, kept: int, size: int) -> None:
         with self._works.ledger.changing(self._works.account_id):
@@ -137,9 +145,7 @@ class _Start:
     def _undo(self) -> None:
         with self._works.ledger.changing(self._works.account_id):
             if self._fresh:
-                size = self._stage.size
-                self._stage.remove()
-                self._bill.refund(size, 1)
+                throw_away(self._stage, self._bill, self._stage.size)
 
 
 class _Source:

@@ -185,6 +185,9 @@ class Upload:
             self._require_open()
             digest = self._digest.hexdigest()
             self._compare(digest, expected_size, expected_sha256)
+            if self._stage.is_blank:  # nothing came
+                with self._works.ledger.changing(self._works.account_id):
+                    self._count_stage()
             if self.modified_ns is not None:
                 self._set_modified(self.modified_ns)
             self._works.digests.store(self._stage.fd, digest)
@@ -247,7 +250,8 @@ class Upload:
                 return
             try:
                 with self._works.ledger.changing(account_id):
-                    self._cut(0)
+                    if self.size:
+                        self._cut(0)
             except HomeportError as failure:
                 _log.warning("account %d: a stage could not give its room back: %s", account_id, failure)
             finally:
@@ -284,14 +288,29 @@ class Upload:
             self._bill.charge(len(view), search=search)
             start = self.size
             try:
-                while self.size - start < len(view):
-                    self.size += self._pour(view[self.size - start :])
+                self._pour_all(view)
             finally:
                 written = view[: self.size - start]
                 self.moved += len(written)
                 if len(written) < len(view):
                     self._bill.refund(len(view) - len(written))
                 self._digest.grew(written)
+
+    def _pour_all(self, view: memoryview) -> None:
+        start = self.size
+        try:
+            while self.size - start < len(view):
+                self.size += self._pour(view[self.size - start :])
+        finally:
+            if self._stage.is_blank and self.size:
+                self._count_stage()
+
+    def _count_stage(self) -> None:
+        """From now on the stage counts, with what has come."""
+        size, self.size = self.size, 0
+        self._stage.charged(size)
+        self._bill.count_file()
+        self.size = size
 
     def _pour(self, view: memoryview) -> int:
         try:
@@ -373,8 +392,7 @@ class Upload:
         if self._overfull:  # what is too large leaves all as it was, not a quota full of what nobody can see
             kept = 0 if self._stage.created else min(kept, self.offset)
         if kept <= 0 or self._bill.borrowed.files:
-            self._stage.remove()
-            self._bill.refund(self.size, 1)
+            throw_away(self._stage, self._bill, self.size)
             self.size = 0
         elif kept < self.size:
             self._cut(kept)
@@ -394,6 +412,16 @@ class Upload:
         except HomeportError as error:
             _log.warning("account %d: a reservation could not be given back: %s", self._works.account_id, error)
         self._ended(Outcome(self.path, self.offset, self.moved, self.size, digest, reason))
+
+
+def throw_away(stage: Stage, bill: Bill, size: int) -> None:
+    """Remove a stage that holds `size` bytes, and give its room back; called inside `Ledger.changing`."""
+    if stage.is_blank:  # it costs nothing on the disk, whether or not it can be removed
+        bill.refund(files=1)
+        stage.remove()
+    else:
+        stage.remove()
+        bill.refund(size, 1)
 
 
 def _caught(failures: list[HomeportError], act: Callable[[T], None], subject: T) -> None:
