@@ -48,7 +48,7 @@ PROBLEMS = [
     ("port = 21", ["port: unknown key; did you mean ftp.port?"]),
     ("[ftp]\nprot = 21", ["ftp.prot: unknown key; did you mean ftp.port?"]),
     ("[ftp]\nidle_timeout_s = 3", ["ftp.idle_timeout_s: unknown key; did you mean limits.idle_timeout_s?"]),
-    ("[ssh]\nport = 2122", ["ssh: unknown key; `homeport config show` lists all keys"]),
+    ("[web]\nport = 2180", ["web: unknown key; `homeport config show` lists all keys"]),
     ("[fpt]\nport = 1", ["fpt: unknown key; did you mean [ftp]?"]),
     ('workers = "two"', ["workers: 'two' is no whole number"]),
     ("workers = -1", ["workers: -1 is too small; the least is 0"]),
@@ -75,8 +75,8 @@ PROBLEMS = [
      ["ftp.public_address: 'nat.example.org' is no IP address; write the one that clients reach, such as 203.0.113.7"]),
     ('[ftp]\npublic_address = "2001:db8::1"',
      ["ftp.public_address: 2001:db8::1 is IPv6; PASV speaks IPv4 alone; EPSV needs no address"]),
-    ('[ftp]\npassive_ports = "2100-2200"',
-     ["ftp.passive_ports: the range 2100-2200 contains 2121, which is ftp.port; "
+    ('[ftp]\npassive_ports = "2121"',
+     ["ftp.passive_ports: the range 2121 contains 2121, which is ftp.port; "
       "leave a hole, as in 2111-2120,2122-2131"]),
     ("[ftp]\nimplicit_port = 2121",
      ["ftp.implicit_port: port 2121 is taken by ftp.port; give each service its own port"]),
@@ -238,7 +238,7 @@ class TestCertificates:
         assert "the key has a passphrase; store it without one" in problem
 
     def test_without_tls_nobody_looks(self, tmp_path: Path) -> None:
-        assert told(self.pair(tmp_path, 0o644), "ftp.tls=off") == []
+        assert told(self.pair(tmp_path, 0o644), "ftp.tls=off", "hptp.enabled=false") == []
 
 
 def test_a_folder_that_cannot_be_looked_at_is_no_traceback(tmp_path: Path) -> None:

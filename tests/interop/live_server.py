@@ -30,6 +30,8 @@ SETTINGS = {
     "ftp.passive_ports": "any",
     "time.port": "0",
     "ntp.port": "0",
+    "hptp.port": "0",
+    "ssh.port": "0",
     "drain_timeout_s": "2",
     "login.failures_before_ban": "1000",
     "login.first_delay_s": "0.01",

@@ -57,10 +57,11 @@ def command(directory: str | None, overrides: tuple[str, ...], as_json: bool) ->
 
 
 def _write_files(instance: Instance, settings: Settings) -> None:
+    from homeport.config.checks import needs_certificate
     from homeport.daemon.firstrun import make_certificate, write_settings_file
 
     write_settings_file(instance)
-    if settings.ftp.tls != "off":
+    if needs_certificate(settings):
         make_certificate(instance, settings)
 
 
@@ -125,7 +126,9 @@ def _announce(instance: Instance, running: Running, prepared: Prepared, as_json:
 
 
 def _facts(instance: Instance, settings: Settings) -> CertificateFacts | None:
-    if settings.ftp.tls == "off":
+    from homeport.config.checks import needs_certificate
+
+    if not needs_certificate(settings):
         return None
     from homeport.daemon.certificate import facts_of
 

@@ -25,11 +25,16 @@ def check(settings: Settings, directory: Path) -> list[Problem]:
     problems += _check_storage(settings.storage, directory)
     problems += _check_login(settings.login)
     problems += _check_datagrams(settings)
-    if settings.ftp.enabled and settings.ftp.tls != "off":
+    if needs_certificate(settings):
         problems += check_certificate(directory / settings.tls.certificate, directory / settings.tls.key)
     if not listening(settings):
         problems.append(Problem("ftp.enabled", "no service is left to run", "enable one"))
     return problems
+
+
+def needs_certificate(settings: Settings) -> bool:
+    """Whether a service that runs speaks TLS."""
+    return settings.hptp.enabled or (settings.ftp.enabled and settings.ftp.tls != "off")
 
 
 def _check_ports(settings: Settings) -> Iterator[Problem]:

@@ -33,7 +33,7 @@ class Listening:
 
 def listening(settings: Settings) -> list[Listening]:
     """What the enabled services ask for."""
-    return [*_ftp(settings), *_ssh(settings), *_datagrams(settings), *_extensions(settings)]
+    return [*_ftp(settings), *_ssh(settings), *_hptp(settings), *_datagrams(settings), *_extensions(settings)]
 
 
 def is_default(section: Section) -> bool:
@@ -53,6 +53,12 @@ def _ssh(settings: Settings) -> Iterator[Listening]:
     ssh = settings.ssh
     if ssh.enabled:
         yield Listening("ssh.port", ssh.port, ssh.listen, may_move=is_default(ssh))
+
+
+def _hptp(settings: Settings) -> Iterator[Listening]:
+    hptp = settings.hptp
+    if hptp.enabled:
+        yield Listening("hptp.port", hptp.port, hptp.listen, may_move=is_default(hptp))
 
 
 def _datagrams(settings: Settings) -> Iterator[Listening]:

@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field
 from homeport.config.exec import ExecSettings
 from homeport.config.extensions import ExtensionSettings, ServiceName
 from homeport.config.ftp import FtpSettings
+from homeport.config.hptp import HptpSettings
 from homeport.config.ssh import SshSettings
 from homeport.config.time import NtpSettings, TimeSettings
 from homeport.config.values import Count, Mode, Network, Seconds, Section, Size, Workers, one_or_many
@@ -127,6 +128,7 @@ class Settings(Section):
     """Services of third parties, one table [services.NAME] each; docs/adding.md tells their keys."""
     ftp: FtpSettings = FtpSettings()
     ssh: SshSettings = SshSettings()
+    hptp: HptpSettings = HptpSettings()
     exec: ExecSettings = ExecSettings()
     time: TimeSettings = TimeSettings()
     ntp: NtpSettings = NtpSettings()

@@ -42,6 +42,7 @@ from homeport.core.errors import (
     NotARegularFile,
     NotFound,
     OffsetPastEnd,
+    PathError,
     RightMissing,
     StorageFull,
 )
@@ -204,6 +205,19 @@ class Home:
                 raise OffsetPastEnd(str(path), past, found.st_size)
             whole = algorithm == "SHA-256" and start == 0 and end in (None, found.st_size)
             return self._whole_digest(fd, found) if whole else digest_of(fd, algorithm, start, end)
+
+    def kept_digest(self, path: VirtualPath) -> str | None:
+        """The SHA-256 that is kept beside a file, where it has one that still counts and may be read; no more work."""
+        if not self._account.rights.allows(Rights.READ):
+            return None
+        try:
+            fd, found = self._jail.open_and_look(path)
+        except PathError:
+            return None
+        try:
+            return self._services.digests.load(fd, found)
+        finally:
+            os.close(fd)
 
     def usage(self) -> Usage:
         """What the account uses and may use."""

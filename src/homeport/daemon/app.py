@@ -59,6 +59,7 @@ class ServerApp:
             logins=self._logins,
             audit=self._services.audit.write,
             keys=self._services.key_login,
+            proofs=self._services.proofs,
         )
         self._running = build_services(settings, core, self._place)
         self._verbs: dict[str, Callable[[Message], Awaitable[Message]]] = {

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from homeport.config.model import Settings
 from homeport.daemon.extension_service import build_extensions
 from homeport.daemon.ftp_service import build_ftp
+from homeport.daemon.hptp_service import build_hptp
 from homeport.daemon.service import Place, Service
 from homeport.daemon.ssh_service import build_ssh
 from homeport.daemon.time_service import build_ntp, build_time
@@ -15,7 +16,7 @@ from homeport.servers.core_access import CoreAccess
 Build = Callable[[Settings, CoreAccess, Place], Iterable[Service]]
 
 # In the order in which they are bound. A protocol joins by one line.
-BUILDERS: tuple[Build, ...] = (build_ftp, build_ssh, build_time, build_ntp, build_extensions)
+BUILDERS: tuple[Build, ...] = (build_ftp, build_ssh, build_hptp, build_time, build_ntp, build_extensions)
 
 
 def build_services(settings: Settings, core: CoreAccess, place: Place) -> list[Service]:

@@ -26,6 +26,7 @@ from homeport.core.key_login import KeyLogin
 from homeport.core.login import Login
 from homeport.core.login_guard import GuardSettings, LoginGuard
 from homeport.core.passwords import PasswordVerifier
+from homeport.core.proof_login import ProofLogin
 from homeport.core.quota import Ledger, Recount
 from homeport.core.sessions import SessionLimits, Sessions
 from homeport.core.ssh_keys import SshKeys
@@ -148,6 +149,11 @@ class Services:
     def key_login(self) -> KeyLogin:
         """The way in by one of them."""
         return KeyLogin(self.accounts, self.keys, self.guard)
+
+    @cached_property
+    def proofs(self) -> ProofLogin:
+        """The way in without sending the password; it has the accounts' device tokens."""
+        return ProofLogin(self.database, self.accounts, self.guard)
 
     def recount(self, account: Account) -> Recount:
         """Count the account's files again and make that the truth. Raises LedgerBusy, HomeUnavailable and the like."""

@@ -13,6 +13,7 @@ from homeport.core.audit_events import Event
 from homeport.core.home import Home
 from homeport.core.key_login import KeyLogin
 from homeport.core.login import Login
+from homeport.core.proof_login import ProofLogin
 from homeport.core.sessions import SessionRecord, Sessions
 from homeport.servers.offload import Offload
 from homeport.servers.rates import AccountRates
@@ -39,3 +40,4 @@ class CoreAccess:
     audit: Callable[[Event], None] = _forget
     rates: AccountRates = field(default_factory=AccountRates)
     keys: KeyLogin | None = None
+    proofs: ProofLogin | None = None

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import enum
 import os
+import re
 import ssl
 import tempfile
 from dataclasses import dataclass
 
 _PIECE = 65536  # bytes taken out of OpenSSL at once
+_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 TLS_RECORD_HANDSHAKE = 0x16  # the first byte that a TLS client sends
 
 
@@ -54,6 +56,12 @@ class Certificates:
         if protocols:
             context.set_alpn_protocols(list(protocols))
         return context
+
+    def leaf(self) -> bytes:
+        """The certificate, in DER, that contexts made now present: what a proof can be bound to (RFC 5929)."""
+        found = _CERTIFICATE.search(self._pem)
+        assert found is not None, "a chain that was loaded has a certificate"
+        return ssl.PEM_cert_to_DER_cert(found[0].decode("ascii"))
 
 
 def _memory_file() -> int:
