@@ -45,7 +45,12 @@ def make_all(remote: Remote, path: str) -> None:
     """A folder with all above it. Those that exist stay; RemoteExists when one of them is a file."""
     from homeport.cli.remote_globs import is_folder
     from homeport.client.errors import RemoteExists, RemoteNotFound, ServerRefused
+    from homeport.client.walking import tree_remote
 
+    knows_trees = tree_remote(remote)
+    if knows_trees is not None:
+        knows_trees.make_directories([path])
+        return
     made = ""
     for segment in path.strip("/").split("/"):
         made += f"/{segment}"

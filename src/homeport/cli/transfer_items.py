@@ -7,6 +7,7 @@ is neither file nor folder is left out and said.
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import stat as stat_bits
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,18 +19,20 @@ from homeport.cli.cmd_mkdir import make_all
 from homeport.cli.listing import bounded
 from homeport.cli.remote_globs import Found, is_folder, last_name
 from homeport.cli.remote_paths import join
-from homeport.client.errors import LocalFailed, SafetyRefused, UsageError
+from homeport.client.errors import LocalFailed, ProtocolViolation, SafetyRefused, UsageError
 from homeport.client.events import Notice, Scanned
 from homeport.client.items import Item, Known, download, upload
 from homeport.client.local_names import safe_child, safe_descendant
 from homeport.client.partial import is_part_name
 from homeport.client.remote import Kind, RemoteEntry
+from homeport.client.walking import Walked, tree_remote
 
 if TYPE_CHECKING:
     from homeport.client.engine import Engine
     from homeport.client.remote import Remote
 
 MAX_DEPTH = 200
+MAX_WALKED = 5_000_000
 _SAY_EVERY = 500
 
 
@@ -95,7 +98,7 @@ def uploads(engine: Engine, sources: Sequence[Source], target: str) -> Iterator[
     into = target.endswith("/") or engine.attempt(lambda remote: is_folder(remote, target))
     if len(sources) > 1 and not into:
         raise UsageError(f"{target} is no folder on the server; end it with / to have it made")
-    if into:
+    if into and not all(source.is_folder for source in sources):  # folders are made with all above them
         engine.attempt(lambda remote: make_all(remote, target))
     for source in sources:
         place = join(target, source.name) if into else target
@@ -106,20 +109,74 @@ def uploads(engine: Engine, sources: Sequence[Source], target: str) -> Iterator[
 
 
 def _upload_tree(engine: Engine, source: Source, target: str) -> Iterator[Item]:
-    waiting = [(source.path, target, source.name)]
-    while waiting:
-        folder, place, label = waiting.pop()
-        there = engine.attempt(functools.partial(_make_or_list, folder=place))
-        for entry in _local_entries(engine, folder):
-            kind = _kind_of(entry)
-            path, name = Path(entry.path), f"{label}/{entry.name}"
-            if kind is Kind.DIRECTORY:
-                waiting.append((path, join(place, entry.name), name))
-            elif kind is Kind.FILE:
-                known = Known(there.get(entry.name))
-                yield upload(path, join(place, entry.name), name=name, size=entry.stat().st_size, known=known)
-            else:
-                engine.notify(Notice(f"{path} is neither a file nor a folder, and was left out"))
+    level = [(source.path, target, source.name)]
+    there = _There(engine, target)
+    while level:
+        there.make_ready([place for _, place, _ in level])
+        below = []
+        for folder, place, label in level:
+            known = there.entries_of(place)
+            for entry in _local_entries(engine, folder):
+                kind = _kind_of(entry)
+                path, name = Path(entry.path), f"{label}/{entry.name}"
+                if kind is Kind.DIRECTORY:
+                    below.append((path, join(place, entry.name), name))
+                elif kind is Kind.FILE:
+                    size = entry.stat().st_size
+                    yield upload(
+                        path, join(place, entry.name), name=name, size=size, known=Known(known.get(entry.name))
+                    )
+                else:
+                    engine.notify(Notice(f"{path} is neither a file nor a folder, and was left out"))
+        level = below
+
+
+class _There:
+    """What is on the server below a folder that is stored, which is made where it is missing: told in one answer, or
+    folder by folder.
+    """
+
+    def __init__(self, engine: Engine, root: str) -> None:
+        self._engine = engine
+        self._told = engine.attempt(functools.partial(_make_and_walk, root=root))
+
+    def make_ready(self, places: list[str]) -> None:
+        """The folders of one level are wanted next."""
+        told = self._told
+        if told is None:
+            return
+        missing = [place for place in places if place not in told]
+        if missing:
+            self._engine.attempt(lambda remote: _make(remote, missing))
+
+    def entries_of(self, place: str) -> dict[str, RemoteEntry]:
+        """What is in one of them."""
+        if self._told is None:
+            return self._engine.attempt(functools.partial(_make_or_list, folder=place))
+        return self._told.get(place, {})
+
+
+def _make(remote: Remote, places: list[str]) -> None:
+    knows_trees = tree_remote(remote)
+    assert knows_trees is not None
+    knows_trees.make_directories(places)
+
+
+def _make_and_walk(remote: Remote, root: str) -> dict[str, dict[str, RemoteEntry]] | None:
+    """The entries of all folders below `root`, by path; None where the server tells no trees."""
+    knows_trees = tree_remote(remote)
+    if knows_trees is None:
+        return None
+    found: dict[str, dict[str, RemoteEntry]] = {root: {}}
+    for walked in knows_trees.make_and_walk(root):
+        *above, name = walked.segments
+        place = join(root, "/".join(above)) if above else root
+        if walked.entry is None or place not in found:
+            continue
+        found[place][name] = walked.entry
+        if walked.entry.is_directory:
+            found[join(place, name)] = {}
+    return found
 
 
 def _make_or_list(remote: Remote, folder: str) -> dict[str, RemoteEntry]:
@@ -171,25 +228,62 @@ def downloads(engine: Engine, found: Sequence[Found], target: Path, *, recursive
 
 def _download_tree(engine: Engine, path: str, root: Path, title: str) -> Iterator[Item]:
     _make_folder(root)
+    for below, entry in _entries_below(engine, path):
+        try:
+            place = safe_descendant(root, below)
+        except SafetyRefused as refusal:
+            engine.notify(Notice(str(refusal)))
+            continue
+        name = "/".join((title, *below)) if title else "/".join(below)
+        if entry.is_directory and len(below) <= MAX_DEPTH:
+            _make_folder(place)
+        elif entry.kind is Kind.FILE:
+            yield download(join(path, "/".join(below)), place, name=name, known=Known(entry))
+        else:
+            engine.notify(Notice(f"{name} is neither a file nor a folder, and was left out"))
+
+
+def _entries_below(engine: Engine, path: str) -> Iterator[tuple[tuple[str, ...], RemoteEntry]]:
+    """Everything below the server's folder `path`, each folder before what is in it."""
+    whole = engine.attempt(functools.partial(_walk, path=path))
+    if whole is not None:
+        yield from _credible(engine, whole)
+        return
     waiting: list[tuple[str, ...]] = [()]
     while waiting:
         segments = waiting.pop()
         folder = join(path, "/".join(segments)) if segments else path
         for entry in engine.attempt(functools.partial(_all, folder=folder)):
             below = (*segments, entry.name)
-            try:
-                place = safe_descendant(root, below)
-            except SafetyRefused as refusal:
-                engine.notify(Notice(str(refusal)))
-                continue
-            name = "/".join((title, *below)) if title else "/".join(below)
             if entry.is_directory and len(below) <= MAX_DEPTH:
-                _make_folder(place)
                 waiting.append(below)
-            elif entry.kind is Kind.FILE:
-                yield download(join(path, "/".join(below)), place, name=name, known=Known(entry))
-            else:
-                engine.notify(Notice(f"{name} is neither a file nor a folder, and was left out"))
+            yield below, entry
+
+
+def _walk(remote: Remote, path: str) -> list[Walked] | None:
+    """The whole tree where the server tells one. Raises ProtocolViolation for one that does not end."""
+    knows_trees = tree_remote(remote)
+    if knows_trees is None:
+        return None
+    found = list(itertools.islice(knows_trees.walk(path), MAX_WALKED + 1))
+    if len(found) > MAX_WALKED:
+        raise ProtocolViolation(f"the server lists more than {MAX_WALKED} names below {path}")
+    return found
+
+
+def _credible(engine: Engine, whole: Iterable[Walked]) -> Iterator[tuple[tuple[str, ...], RemoteEntry]]:
+    """What lies in a folder that came before, and is wanted."""
+    folders: set[tuple[str, ...]] = {()}
+    for walked in whole:
+        below = walked.segments
+        if below[:-1] not in folders or is_part_name(below[-1]):
+            continue
+        if walked.entry is None:
+            engine.notify(Notice(f"{'/'.join(below)} cannot be read: {walked.reason}"))
+            continue
+        if walked.entry.is_directory and len(below) <= MAX_DEPTH:
+            folders.add(below)
+        yield below, walked.entry
 
 
 def _all(remote: Remote, folder: str) -> list[RemoteEntry]:

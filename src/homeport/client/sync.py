@@ -22,6 +22,7 @@ from homeport.client.remote import Abilities, Kind, Remote, RemoteEntry
 from homeport.client.sync_plan import Act, Plan, Reason, Step, SyncRules, counterparts, fold_case, make_plan
 from homeport.client.task import Outcome
 from homeport.client.tree import Heard, Node, RemoteScan, Segments, Tree, folds_names, join_remote, scan_local
+from homeport.client.walking import tree_remote
 
 _UNSURE_OF_SECONDS_S = 60.0  # listings without MLSD tell minutes
 
@@ -86,6 +87,9 @@ class Sync:
         return (self._here, self._there) if self._direction is Direction.UP else (self._there, self._here)
 
     def _scan_remote(self, heard: Heard = lambda _files, _bytes: None) -> Tree:
+        walked = self._engine.attempt(partial(self._walk, heard=heard))
+        if walked is not None:
+            return walked
         scan = RemoteScan(self._remote, heard=heard)
         while folders := scan.take_open():
             by_path = {join_remote(self._remote, folder): folder for folder in folders}
@@ -94,6 +98,15 @@ class Sync:
             self._raise_if_cut_short(summary)
             for failure in summary.failures:
                 scan.refused(by_path[failure.item.remote], failure.error)
+        return scan.tree
+
+    def _walk(self, remote: Remote, heard: Heard) -> Tree | None:
+        """The tree from a server that tells it in one answer."""
+        knows_trees = tree_remote(remote)
+        if knows_trees is None:
+            return None
+        scan = RemoteScan(self._remote, heard=heard)
+        scan.walked(knows_trees.walk(self._remote))
         return scan.tree
 
     def _raise_if_cut_short(self, summary: Summary) -> None:

@@ -18,8 +18,11 @@ from homeport.client.errors import ClientError, LocalFailed, ProtocolViolation, 
 from homeport.client.local_names import safe_child
 from homeport.client.partial import is_part_name
 from homeport.client.remote import Kind, RemoteEntry
+from homeport.client.walking import Walked
 
 Segments = tuple[str, ...]
+
+_SAY_EVERY = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +173,27 @@ class RemoteScan(_Scan):
                 if node is not None and self.take(node):
                     self._open.append(node.segments)
             self.folder_done()
+
+    def walked(self, found: Iterable[Walked]) -> None:
+        """Everything below the root, as one answer tells it. What is not in a folder that was taken is left out.
+
+        Raises SafetyRefused over the bounds, ProtocolViolation for a name that comes twice.
+        """
+        self._open = []
+        for count, walked in enumerate(found, 1):
+            if count > self._bounds.max_entries:
+                raise SafetyRefused(f"there are more than {self._bounds.max_entries} names; nothing was changed")
+            segments = walked.segments
+            parent = segments[:-1]
+            if parent and (parent in self.tree.unread or parent not in self.tree.nodes):
+                continue
+            if walked.entry is None:
+                self.tree.cannot_read(segments, walked.reason)
+            elif (node := _remote_node(self.tree, parent, walked.entry)) is not None:
+                self.take(node)
+            if count % _SAY_EVERY == 0:
+                self.folder_done()
+        self.folder_done()
 
     def refused(self, folder: Segments, error: ClientError) -> None:
         """`folder` could not be listed. Raises `error` when it is the root, or when the tree is too large."""

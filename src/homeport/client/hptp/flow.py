@@ -7,7 +7,7 @@ under way.
 from __future__ import annotations
 
 import builtins
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 
 from homeport.client.errors import ConnectionFailed, ProtocolViolation, RemoteNotFound
 from homeport.client.flow import Sending
@@ -15,6 +15,7 @@ from homeport.client.hptp.entries import SHA256, entry_of, name_of, seconds, sha
 from homeport.client.hptp.exchange import Exchange
 from homeport.client.hptp.link import Link
 from homeport.client.remote import Abilities, Digest, RemoteEntry, Space, Told
+from homeport.client.walking import Walked
 from homeport.protocols.hptp import names
 from homeport.protocols.hptp.events import DataReceived, ItemsReceived, ResultReceived
 from homeport.protocols.hptp.strict_json import Json, JsonObject
@@ -61,15 +62,34 @@ class HptpFlow:
                 break
         return tuple(found)
 
-    async def walk(self, path: str) -> AsyncIterator[tuple[tuple[str, ...], RemoteEntry | str]]:
-        """Everything below `path`: segments, and the entry, or why that folder could not be read."""
+    async def walk(self, path: str) -> AsyncIterator[Walked]:
+        """Everything below `path`."""
         async for item in self.items(f"list {path} with all below it", "walk", path=names.to_wire(path)):
             segments = tuple(name_of(item.get("path")).split("/"))
             error = item.get("error")
             if isinstance(error, dict):
-                yield segments, str(error.get("message"))
+                yield Walked(segments, None, str(error.get("message")))
             else:
-                yield segments, entry_of(item, segments[-1])
+                yield Walked(segments, entry_of(item, segments[-1]))
+
+    async def make_directories(self, paths: Iterable[str]) -> None:
+        """Each with all above it; all are under way together."""
+        for asked in [await self._ask_for_folder(path) for path in paths]:
+            await asked.result()
+
+    async def make_and_walk(self, path: str) -> builtins.list[Walked]:
+        """What is below `path`, which is made where it is missing."""
+        made = await self._ask_for_folder(path)
+        try:
+            found = [walked async for walked in self.walk(path)]
+        except RemoteNotFound:
+            found = []
+        await made.result()
+        return found
+
+    async def _ask_for_folder(self, path: str) -> Exchange:
+        doing = f"make the folder {path}"
+        return await self._request(doing, "mkdir", {"path": names.to_wire(path), "parents": True})
 
     async def stat(self, path: str) -> RemoteEntry:
         found = await self.ask(f"look at {path}", "stat", path=names.to_wire(path))

@@ -5,8 +5,9 @@ The one rule: closing one Remote does not disturb another; the link goes with th
 
 from __future__ import annotations
 
+import builtins
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from typing import Any, TypeVar
 
 from homeport.client.errors import ConnectionFailed
@@ -15,6 +16,7 @@ from homeport.client.hptp.flow import HptpFlow, HptpReader, HptpWriter
 from homeport.client.hptp.link import Link
 from homeport.client.lanes import Source, wait_for
 from homeport.client.remote import Abilities, Digest, RemoteEntry, Space, Told
+from homeport.client.walking import Walked
 from homeport.protocols.hptp.strict_json import Json, JsonObject
 
 T = TypeVar("T")
@@ -74,9 +76,19 @@ class HptpRemote:
         return self.flow.abilities
 
     def list(self, path: str) -> Iterator[RemoteEntry]:
-        entries = self.flow.entries(path)
-        while (entry := self._wait(_next_of(entries))) is not None:
-            yield entry
+        yield from self._each(self.flow.entries(path))
+
+    def walk(self, path: str) -> Iterator[Walked]:
+        """See `walking.TreeRemote`."""
+        yield from self._each(self.flow.walk(path))
+
+    def make_directories(self, paths: Sequence[str]) -> None:
+        """See `walking.TreeRemote`."""
+        self._wait(self.flow.make_directories(paths))
+
+    def make_and_walk(self, path: str) -> builtins.list[Walked]:
+        """See `walking.TreeRemote`."""
+        return self._wait(self.flow.make_and_walk(path))
 
     def ask(self, doing: str, op: str, **arguments: Json) -> JsonObject:
         """A request of this protocol's own, such as `token.create`; `doing` says it for people."""
@@ -139,6 +151,10 @@ class HptpRemote:
             self.flow.interrupt()
             self._shared.give_back()
 
+    def _each(self, found: AsyncIterator[T]) -> Iterator[T]:
+        while (one := self._wait(_next_of(found))) is not None:
+            yield one
+
     def _wait(self, deed: Coroutine[Source, None, T]) -> T:
         if self._is_closed:
             deed.close()
@@ -146,8 +162,8 @@ class HptpRemote:
         return wait_for(deed)
 
 
-async def _next_of(entries: AsyncIterator[RemoteEntry]) -> RemoteEntry | None:
-    return await anext(entries, None)
+async def _next_of(found: AsyncIterator[T]) -> T | None:
+    return await anext(found, None)
 
 
 Wait = Callable[[Coroutine[Any, Any, Any]], Any]
