@@ -12,6 +12,7 @@ import click
 
 from homeport.cli import options
 from homeport.cli.account_options import account_options, fields_of
+from homeport.cli.cmd_user_key import command as key_command
 from homeport.cli.lazy import SuggestingGroup
 from homeport.cli.terminal import printable, put, put_json, put_table, say
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 def command() -> None:
     """Make, change and remove accounts; with the server up or down, effective at once."""
 
+
+command.add_command(key_command)
 
 password_stdin = click.option("--password-stdin", is_flag=True, help="Read the password's line from standard input.")
 generate = click.option("--generate", is_flag=True, help="Make a password and show it, once.")
