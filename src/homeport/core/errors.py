@@ -35,12 +35,18 @@ these classes to its wire codes, and a test proves that the table covers every l
     │   ├── LoginRefused            wrong name or password, disabled, expired: always the same sentence
     │   ├── Banned                  too many failures; says until when
     │   └── TooManySessions
-    └── AccountError                administration
-        ├── AccountNotFound
-        ├── AccountExists
-        ├── InvalidAccount          a field with an impossible value
-        ├── TokenNotFound
-        └── TooManyTokens
+    ├── AccountError                administration
+    │   ├── AccountNotFound
+    │   ├── AccountExists
+    │   ├── InvalidAccount          a field with an impossible value
+    │   ├── TokenNotFound
+    │   └── TooManyTokens
+    └── ChatError                   rooms and what is said in them
+        ├── RoomNotFound            also a room that the account may not know of
+        ├── RoomExists
+        ├── ChatRightMissing        to read, to talk, to make rooms
+        ├── ChatTooFast             more than the account may say at once
+        └── InvalidMessage          a text, a name or a number that nothing can be done with
 
 Beside the tree stands WouldBlock, which is no error: what was asked to answer at once would have to wait.
 """
@@ -346,3 +352,51 @@ class TooManyTokens(AccountError):
 
     def __str__(self) -> str:
         return f"account {self.name!r} has {self.limit} tokens, which is the limit; revoke one that is not used"
+
+
+@dataclass(eq=False)
+class ChatError(HomeportError):
+    """About one room, or a conversation of two, which is called `@NAME`."""
+
+    room: str
+
+
+@dataclass(eq=False)
+class RoomNotFound(ChatError):
+    def __str__(self) -> str:
+        return f"no room is called {self.room!r}; `/rooms` shows those there are"
+
+
+@dataclass(eq=False)
+class RoomExists(ChatError):
+    def __str__(self) -> str:
+        return f"a room called {self.room!r} (or one that looks the same) exists already"
+
+
+@dataclass(eq=False)
+class ChatRightMissing(ChatError):
+    """The account may not do this; `deed` is read, talk or make."""
+
+    deed: Literal["read", "talk", "make"]
+
+    def __str__(self) -> str:
+        what = {"read": f"read {self.room}", "talk": f"talk in {self.room}", "make": "make rooms"}[self.deed]
+        return f"this account may not {what}; ask the administrator"
+
+
+@dataclass(eq=False)
+class ChatTooFast(ChatError):
+    """`retry_after_s` seconds from now it may be tried again."""
+
+    retry_after_s: float
+
+    def __str__(self) -> str:
+        return f"too many messages at once; wait {max(1, round(self.retry_after_s))} s"
+
+
+@dataclass(eq=False)
+class InvalidMessage(ChatError):
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason

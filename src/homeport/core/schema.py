@@ -17,6 +17,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
 )
 
 metadata = MetaData(
@@ -162,4 +163,51 @@ ssh_keys = Table(
     Column("sources", Text, nullable=False),  # from where it may be used; empty: from everywhere
     Column("created_at", Float, nullable=False),
     Column("used_at", Float),  # NULL: never yet
+)
+
+# A room, or a conversation of two accounts (`direct`); see `homeport.core.chat_log`.
+chat_rooms = Table(
+    "chat_rooms",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    Column("name_key", String(128), nullable=False, unique=True),  # as of accounts; of two: @LOWER-ID:HIGHER-ID
+    Column("name", String(128), nullable=False),
+    Column("direct", Boolean, nullable=False),
+    Column("open", Boolean, nullable=False),  # whether everybody may read and talk who may at all
+    Column("last_id", BigInteger, nullable=False),  # of its messages
+    Column("created_at", Float, nullable=False),
+    sqlite_autoincrement=True,  # a new room never gets a removed one's number
+)
+
+chat_members = Table(
+    "chat_members",
+    metadata,
+    Column("account_id", RowId, ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True),
+    Column("room_id", RowId, ForeignKey("chat_rooms.id", ondelete="CASCADE"), primary_key=True, index=True),
+    Column("read_id", BigInteger, nullable=False),  # the last message that the account has read
+    Column("joined_at", Float, nullable=False),
+)
+
+chat_messages = Table(
+    "chat_messages",
+    metadata,
+    Column("room_id", RowId, ForeignKey("chat_rooms.id", ondelete="CASCADE"), primary_key=True),
+    Column("id", BigInteger, primary_key=True, autoincrement=False),  # grows by one in its room
+    Column("account_id", BigInteger, nullable=False),  # who said it, though the account may be gone
+    Column("name", String(128), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("sent_at", Float, nullable=False),
+    Column("token", String(64), nullable=False),  # the sender's own; a message that is sent again is stored once
+    UniqueConstraint("account_id", "token"),
+)
+
+# What an account may do in a room, or (room 0) everywhere, other than by default.
+chat_rights = Table(
+    "chat_rights",
+    metadata,
+    Column("account_id", RowId, ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True),
+    Column("room_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("rights", String(64), nullable=False),
+    Column("until", Float),  # NULL: until changed
 )

@@ -43,6 +43,12 @@ CODES: dict[type[HomeportError], int] = {
     errors.InvalidAccount: 550,
     errors.TokenNotFound: 550,
     errors.TooManyTokens: 550,
+    # Nobody talks through FTP.
+    errors.RoomNotFound: 550,
+    errors.RoomExists: 550,
+    errors.ChatRightMissing: 550,
+    errors.ChatTooFast: 450,
+    errors.InvalidMessage: 550,
 }
 
 _UNKNOWN = 451
