@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -30,7 +30,10 @@ from homeport.client.url import RemoteUrl, is_url, parse_url, split_profile
 if TYPE_CHECKING:
     from homeport.cli.connection_options import How, Moving
     from homeport.client.remote import Remote
+    from homeport.client.ssh.connection import SshConnection
     from homeport.client.trust import FirstContact, KnownHosts, Trust
+
+T = TypeVar("T")
 
 ANONYMOUS = "anonymous"
 DEFAULT_JOBS = 4
@@ -98,13 +101,24 @@ class Connector:
 
     def dial(self, url: RemoteUrl, *, fresh: bool = False) -> Remote:
         """A connection to the server of `url`, logged in; a `fresh` one uses no kept password. Raises ClientError."""
+        return self._log_in(url, lambda credentials: self._open(url, credentials, fresh=fresh), fresh=fresh)
+
+    def dial_ssh(self, url: RemoteUrl) -> SshConnection:
+        """The same for what is not about files. Raises ClientError."""
+        from homeport.client.ssh.connection import connect
+
+        return self._log_in(
+            url, lambda credentials: connect(url, credentials, self.trust_for(url), self.options_for(url))
+        )
+
+    def _log_in(self, url: RemoteUrl, open_with: Callable[[Credentials], T], *, fresh: bool = False) -> T:
         user = self.user_of(url)
         known = self._known_password(url, user, fresh=fresh)
         attempts = _ATTEMPTS if known is None else 1
         for attempt in range(1, attempts + 1):
             credentials = Asked(user, lambda: _ask_password(url, user)) if known is None else Credentials(user, known)
             try:
-                remote = self._open(url, credentials, fresh=fresh)
+                opened = open_with(credentials)
             except LoginFailed as failure:
                 if attempt == attempts:
                     raise _with_advice(failure, user) from failure
@@ -113,7 +127,7 @@ class Connector:
             if credentials.is_known:  # a key may have been enough
                 with self._lock:
                     self._passwords[account_of(url)] = credentials.password
-            return remote
+            return opened
         raise AssertionError("the last attempt returns or raises")
 
     def dialer(self, url: RemoteUrl) -> Callable[[], Remote]:

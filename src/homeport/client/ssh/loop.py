@@ -72,6 +72,11 @@ class Driver:
             if self._timed_out and not is_done():
                 raise Stalled(f"{self.host} said nothing for {self.patience_s:.0f} s")
 
+    def wait_long(self, is_done: Callable[[], bool]) -> None:
+        """The same without an end to the patience: what is waited for may be silent as long as it likes."""
+        while not is_done():
+            self._turn()
+
     def look_in(self) -> None:
         """Do what can be done without waiting, unless somebody drives."""
         if self._inside.acquire(blocking=False):
