@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from homeport.config.load import examine
-from homeport.daemon import doctor_instance, doctor_machine
+from homeport.daemon import doctor_commands, doctor_instance, doctor_machine
 from homeport.daemon.finding import Check, Finding, Level, Patient
 from homeport.daemon.instance import Instance
 
@@ -29,7 +29,7 @@ def patient(instance: Instance, overrides: Iterable[str] = ()) -> Patient:
 
 def examine_all(who: Patient) -> Iterator[Finding]:
     """Every check's findings, in the order of the table."""
-    for name, check in {**doctor_instance.CHECKS, **doctor_machine.CHECKS}.items():
+    for name, check in {**doctor_instance.CHECKS, **doctor_machine.CHECKS, **doctor_commands.CHECKS}.items():
         yield from _run(name, check, who)
 
 

@@ -75,6 +75,23 @@ class Launched:
             os.close(descriptor)
 
 
+def status_of(confiner: Confiner, order: Order) -> int:
+    """The status of a command that says nothing, waited for in place. Raises LaunchFailed."""
+    launched = launch(confiner, order)
+    try:
+        return launched.bubblewrap.wait(_PATIENCE_S)
+    except subprocess.TimeoutExpired as error:
+        raise LaunchFailed(f"a command did not end within {_PATIENCE_S:.0f} s") from error
+    finally:
+        _end(launched.bubblewrap)
+        select.select([launched.first_fd], [], [], _PATIENCE_S)
+        launched.close()
+        for descriptor in {launched.input, launched.output, launched.errors} - {None}:
+            os.close(descriptor)
+        if launched.group is not None:
+            launched.group.remove()
+
+
 def launch(confiner: Confiner, order: Order) -> Launched:
     """Start the command. Raises LaunchFailed; then nothing is left of it."""
     try:
