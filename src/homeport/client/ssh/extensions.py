@@ -13,6 +13,7 @@ from homeport.client.remote import Digest, Space
 from homeport.client.ssh.link import Asked, Link
 from homeport.protocols.sftp import asking
 from homeport.protocols.sftp.answered import ExtendedAnswer
+from homeport.protocols.sftp.requests import UPLOAD_HAS_SIZE
 from homeport.protocols.sftp.wire import Malformed, Reader, string, u32, u64
 
 _POSIX_RENAME = b"posix-rename@openssh.com"
@@ -20,6 +21,8 @@ _STATVFS = b"statvfs@openssh.com"
 _LIMITS = b"limits@openssh.com"
 _CHECK_FILE = b"check-file"
 _CHECK_FILE_NAME = b"check-file-name"
+_UPLOAD = b"upload@homeport"
+_PARTIAL_SIZE = b"partial-size@homeport"
 
 # What every server takes (draft-ietf-secsh-filexfer-02 section 3), and what is worth asking for at once.
 _LEAST_BYTES = 32 * 1024
@@ -45,6 +48,8 @@ class Extended:
         self.folder = b"/"
         self.sizes = Sizes()
         self.can_replace = _POSIX_RENAME in self._names
+        self.checks_uploads = _UPLOAD in self._names
+        self.tells_partial_sizes = _PARTIAL_SIZE in self._names
         self.digests = self._known_digests()
         # Ours keeps the digests of whole files; others would read the file to tell one.
         self.tells_kept_digests = link.connection.is_ours
@@ -69,6 +74,20 @@ class Extended:
     def ask_replace(self, source: bytes, target: bytes) -> Asked:
         """Ask for a rename that may replace a file, as `can_replace` promises."""
         return self._link.send(asking.extended, _POSIX_RENAME, string(source), string(target))
+
+    def ask_upload(self, path: bytes, offset: int, size: int, expected: Digest) -> Asked:
+        """Ask to open a file that gets its name only if it has this size and SHA-256, as `checks_uploads` promises."""
+        sha256 = string(expected.value.encode("ascii"))
+        fields = (string(path), u32(UPLOAD_HAS_SIZE), u64(offset), u64(size), sha256)
+        return self._link.send(asking.extended, _UPLOAD, *fields)
+
+    def partial_size(self, path: bytes, doing: str) -> int:
+        """How much of an interrupted upload is kept, as `tells_partial_sizes` promises."""
+        asked = self._link.send(asking.extended, _PARTIAL_SIZE, string(path))
+        try:
+            return self._reader(self._link.expect(ExtendedAnswer, asked, doing)).u64()
+        except Malformed as failure:
+            raise ProtocolViolation(f"the server's word on an unfinished upload cannot be read: {failure}") from failure
 
     def ask_digest(self, path: bytes, algorithm: str, end: int | None) -> Asked:
         """Ask for the digest of a file, or of its first `end` bytes."""
@@ -108,17 +127,18 @@ class Extended:
             _block, fragment, blocks, free, available = struct.unpack(">5Q", reader.rest()[:40])
         except struct.error:
             raise ProtocolViolation("the server's word on the room left cannot be read") from None
-        if not self._link.connection.is_ours:
-            return Space(available * fragment)  # used and whole are the disk's, not this account's
-        return Space(available * fragment, (blocks - free) * fragment, blocks * fragment)
+        # What is used is this account's only where its home is the file system.
+        return Space(available * fragment, (blocks - free) * fragment if self._link.connection.is_ours else None)
 
     def _known_digests(self) -> tuple[str, ...]:
+        if self._link.connection.is_ours:
+            return tuple(name for name in _ALGORITHMS if name != "CRC32")
         data = next((self._names[name] for name in (_CHECK_FILE, _CHECK_FILE_NAME) if name in self._names), None)
         if data is None:
             return ()
         named = data.decode("ascii", "replace").lower().replace("-", "").split(",")
         found = tuple(name for name, word in _ALGORITHMS.items() if word in named)
-        return found or ("SHA-256",) if self._link.connection.is_ours else found or ("MD5",)
+        return found or ("MD5",)
 
     def _reader(self, answer: ExtendedAnswer) -> Reader:
         return Reader(answer.body)

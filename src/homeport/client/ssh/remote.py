@@ -53,6 +53,8 @@ class SftpRemote:
             set_mtime=True,
             machine_listing=True,
             atomic_upload=link.connection.is_ours,
+            checks_uploads=self._extended.checks_uploads,
+            tells_partial_uploads=self._extended.tells_partial_sizes,
             describe=link.connection.version,
         )
 
@@ -90,6 +92,8 @@ class SftpRemote:
         return RemoteEntry(target.name, target.kind, target.size, target.mtime, target.mode, is_link=True)
 
     def partial_size(self, path: str) -> int:
+        if self._extended.tells_partial_sizes:
+            return self._extended.partial_size(self._encode(path), f"look at {path}")
         asked = self._ask(Type.STAT, path)
         try:
             return self._link.expect(AttributesAnswer, asked, f"look at {path}").attributes.size or 0
@@ -156,18 +160,25 @@ class SftpRemote:
         return SftpReader(opened, offset, told)
 
     def open_writer(
-        self,
-        path: str,
-        offset: int = 0,
-        *,
-        size: int | None = None,  # noqa: ARG002 - there is nobody to tell it to
-        expected: Digest | None = None,  # noqa: ARG002
+        self, path: str, offset: int = 0, *, size: int | None = None, expected: Digest | None = None
     ) -> SftpWriter:
+        doing = f"store {path}"
+        if (
+            self._extended.checks_uploads
+            and expected is not None
+            and size is not None
+            and expected.algorithm == "SHA-256"
+        ):
+            asked = self._extended.ask_upload(self._encode(path), offset, size, expected)
+            return SftpWriter(self._opened(asked, doing), offset, expected)
+        # What was not begun anew must be there: else a beginning would be missing.
         how = Open.WRITE if offset else Open.WRITE | Open.CREATE | Open.TRUNCATE
-        return SftpWriter(self._open(path, how, f"store {path}"), offset)
+        return SftpWriter(self._open(path, how, doing), offset, None)
 
     def _open(self, path: str, how: Open, doing: str) -> Opened:
-        asked = self._link.send(asking.open_file, self._encode(path), how)
+        return self._opened(self._link.send(asking.open_file, self._encode(path), how), doing)
+
+    def _opened(self, asked: Asked, doing: str) -> Opened:
         return Opened(self._link, self._extended, self._link.expect(HandleAnswer, asked, doing).handle, doing)
 
     # --- what else a server may know ---

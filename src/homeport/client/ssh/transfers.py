@@ -6,10 +6,11 @@ before the server has said so.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from dataclasses import dataclass
 
-from homeport.client.errors import NoRoom, ProtocolViolation, ServerRefused
+from homeport.client.errors import IntegrityMismatch, NoRoom, ProtocolViolation, ServerRefused
 from homeport.client.remote import Digest
 from homeport.client.ssh.extensions import Extended
 from homeport.client.ssh.link import Asked, Link
@@ -17,6 +18,7 @@ from homeport.protocols.sftp import asking
 from homeport.protocols.sftp.answered import AttributesAnswer, DataAnswer, StatusAnswer
 from homeport.protocols.sftp.constants import Status, Type
 
+_NOT_AS_EXPECTED = re.compile(r"\bannounced\b")
 # On their way at once. What has not arrived when a process is killed is asked for again.
 WINDOW_BYTES = 2 * 1024 * 1024
 _FIRST_BYTES = 64 * 1024  # until the size is known
@@ -134,14 +136,15 @@ class SftpReader:
 
 
 class SftpWriter:
-    """See `remote.Writer`."""
+    """See `remote.Writer`. `expected` is the digest without which the server does not put the file in place."""
 
-    def __init__(self, opened: Opened, offset: int) -> None:
+    def __init__(self, opened: Opened, offset: int, expected: Digest | None) -> None:
         self._link = opened.link
         self._extended = opened.extended
         self._handle = opened.handle
         self._doing = opened.doing
         self._offset = offset
+        self._expected = expected
         self._unanswered: deque[tuple[int, Asked]] = deque()
         self._waiting = 0
 
@@ -160,8 +163,17 @@ class SftpWriter:
     def finish(self) -> Digest | None:
         while self._unanswered:
             self._hear()
-        self._link.confirm(self._link.send(asking.about, Type.CLOSE, self._handle), self._doing)
-        return None
+        try:
+            self._link.confirm(self._link.send(asking.about, Type.CLOSE, self._handle), self._doing)
+        except ServerRefused as refused:
+            if self._expected is not None and _NOT_AS_EXPECTED.search(refused.reply):
+                raise IntegrityMismatch(
+                    f"{refused.sentence}; the old file, if there is one, is untouched",
+                    self._expected.value,
+                    refused.reply,
+                ) from refused
+            raise
+        return self._expected  # the server has compared
 
     def abort(self) -> None:
         if self._link.connection.is_ours:

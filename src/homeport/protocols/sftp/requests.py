@@ -240,6 +240,13 @@ class Reserve(NamedTuple):
     size: int
 
 
+class PartialSize(NamedTuple):
+    """Homeport's own: how much of an interrupted upload is kept, whether or not a whole file has the name."""
+
+    id: int
+    path: str
+
+
 class Unknown(NamedTuple):
     """`name` says what was asked for."""
 
@@ -251,7 +258,7 @@ Request: TypeAlias = (
     OpenFile | Close | Read | Write | LinkStat | Stat | HandleStat | SetStat | HandleSetStat | OpenFolder | ReadFolder
     | Remove | MakeFolder | RemoveFolder | RealPath | Rename | ReadLink | MakeLink | PosixRename | FileSystem
     | HandleFileSystem | HardLink | Flush | LinkSetStat | Limits | CopyData | ExpandPath | HomeFolder | NamesOfIds
-    | CheckFile | Md5 | BeginUpload | Reserve | Unknown
+    | CheckFile | Md5 | BeginUpload | Reserve | PartialSize | Unknown
 )  # fmt: skip
 
 
@@ -405,6 +412,7 @@ EXTENSIONS: dict[str, _Read] = {
     "check-file-name": lambda number, reader: _check_file(number, reader, by_name=True),
     "upload@homeport": _begin_upload,
     "reserve@homeport": lambda number, reader: Reserve(number, reader.u64()),
+    "partial-size@homeport": _path(PartialSize),
     "md5-hash": lambda number, reader: _md5(number, reader, by_name=True),
     "md5-hash-handle": lambda number, reader: _md5(number, reader, by_name=False),
 }

@@ -59,6 +59,7 @@ class SftpSession:
             requests.CopyData: files.copy_data,
             requests.BeginUpload: files.begin_upload,
             requests.Reserve: files.reserve,
+            requests.PartialSize: files.partial_size,
             requests.Stat: names.stat,
             requests.LinkStat: names.link_stat,
             requests.SetStat: names.set_stat,

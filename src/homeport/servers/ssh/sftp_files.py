@@ -14,6 +14,7 @@ from homeport.core.transfer import Download
 from homeport.protocols.sftp import replies, requests
 from homeport.protocols.sftp.attributes import Attributes
 from homeport.protocols.sftp.constants import MAX_DATA_BYTES, Open, Status
+from homeport.protocols.sftp.wire import u64
 from homeport.servers.ssh.drafts import Draft, Drafts
 from homeport.servers.ssh.entries import attributes_of, owner_of
 from homeport.servers.ssh.errors import Refused
@@ -67,6 +68,10 @@ class SftpFiles:
         _check_span(request.size, 0)
         self.home.reserve(request.size)
         return _ok(request.id)
+
+    def partial_size(self, request: requests.PartialSize) -> bytes:
+        """partial-size@homeport."""
+        return replies.extended(request.id, u64(self.home.partial_size(self.path(request.path))))
 
     def read(self, request: requests.Read) -> bytes | bytearray:
         """READ (section 6.4)."""

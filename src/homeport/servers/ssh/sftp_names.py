@@ -36,6 +36,7 @@ EXTENSIONS = (
     ("check-file", "1"),
     ("upload@homeport", "1"),
     ("reserve@homeport", "1"),
+    ("partial-size@homeport", "1"),
 )
 
 _NAMES_AT_ONCE = 128
