@@ -185,6 +185,38 @@ def test_private_data_waits_for_a_full_socket(private: tuple[DataConnection, ssl
     assert waiting.value.side is Side.WRITE
 
 
+@pytest.mark.parametrize("is_cut", [False, True], ids=["close_notify", "cut"])
+def test_many_records_come_at_once_and_their_end_is_not_lost(
+    private: tuple[DataConnection, ssl.SSLSocket], is_cut: bool
+) -> None:
+    connection, client = private
+    for _ in range(5):
+        client.send(b"record")
+    if is_cut:
+        socket.close(client.detach())
+    else:
+        client.settimeout(0.01)
+        with pytest.raises(TimeoutError):  # its close_notify is out, ours does not come
+            client.unwrap()
+    pieces: list[bytes] = []
+    while sum(map(len, pieces)) < 30:
+        pieces.append(receive(connection))
+    assert b"".join(pieces) == b"record" * 5
+    assert len(pieces) < 5
+    if is_cut:
+        with pytest.raises(DataLost, match=r"^The data connection ended without close_notify: it may have been cut\.$"):
+            receive(connection)
+    else:
+        assert receive(connection) == b""
+
+
+def test_many_records_go_out_at_once(private: tuple[DataConnection, ssl.SSLSocket]) -> None:
+    connection, client = private
+    assert connection.send(memoryview(bytes(100_000))) == 100_000
+    connection.end(must_arrive=True)
+    assert sum(map(len, iter(lambda: client.recv(65536), b""))) == 100_000
+
+
 @pytest.mark.parametrize("lenient", [False, True])
 def test_d6_an_end_without_close_notify(private: tuple[DataConnection, ssl.SSLSocket], lenient: bool) -> None:
     connection, client = private

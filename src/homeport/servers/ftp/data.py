@@ -81,11 +81,12 @@ class NotReady(Exception):
 class DataConnection:
     """The bytes of one transfer. Its calls never block; they raise NotReady instead, and DataLost when it is over."""
 
-    __slots__ = ("_socket", "_tls", "fd", "require_close_notify")
+    __slots__ = ("_failed", "_socket", "_tls", "fd", "require_close_notify")
 
     def __init__(self, connection: Socket, *, require_close_notify: bool = True) -> None:
         self._socket: Socket = connection
         self._tls: ssl.SSLSocket | None = None
+        self._failed: OSError | None = None
         self.fd = connection.fileno()
         self.require_close_notify = require_close_notify
 
@@ -127,7 +128,7 @@ class DataConnection:
     def send(self, data: bytes | memoryview) -> int:
         """Send what fits now; how much that was, at least one byte."""
         try:
-            return self._socket.send(data)
+            return self._socket.send(data) if self._tls is None else _write(self._tls, data)
         except BlockingIOError:
             raise NotReady(Side.WRITE) from None
         except OSError as error:
@@ -147,7 +148,7 @@ class DataConnection:
     def receive_into(self, buffer: memoryview) -> int:
         """Receive what is there into `buffer`; 0 at the clean end."""
         try:
-            return self._socket.recv_into(buffer)
+            return self._socket.recv_into(buffer) if self._tls is None else self._read(self._tls, buffer)
         except BlockingIOError:
             raise NotReady(Side.READ) from None
         except OSError as error:
@@ -192,6 +193,24 @@ class DataConnection:
         """See the function."""
         with contextlib.suppress(OSError):  # whoever has gone again sends no more
             bound_unread(self._socket)
+
+    def _read(self, tls: ssl.SSLSocket, buffer: memoryview) -> int:
+        """As many records as fit: OpenSSL gives one, 16 KiB, at a time. What stopped it is raised by the next call."""
+        failed, self._failed = self._failed, None
+        if failed is not None:
+            raise failed
+        filled, size = 0, len(buffer)
+        try:
+            while filled < size and (count := cast(int, tls.read(size - filled, buffer[filled:]))):
+                filled += count
+        except ssl.SSLWantReadError:
+            if not filled:
+                raise
+        except OSError as error:  # OpenSSL says it once
+            if not filled:
+                raise
+            self._failed = error
+        return filled
 
     def _end_tls(self, tls: ssl.SSLSocket) -> None:
         try:
@@ -271,6 +290,18 @@ async def connect_out(local: Ip, target: Ip, port: int, waits: Waits, timeout_s:
         connection.close()
         raise
     return connection
+
+
+def _write(tls: ssl.SSLSocket, data: bytes | memoryview) -> int:
+    """As many records as fit: OpenSSL sends one, 16 KiB, at a time."""
+    sent, view = 0, memoryview(data)
+    try:
+        while sent < len(view):
+            sent += tls.write(view[sent:])
+    except ssl.SSLWantWriteError:
+        if not sent:
+            raise
+    return sent
 
 
 def _not_ready(error: OSError) -> NotReady | None:

@@ -23,8 +23,8 @@ def as_they_are(settings: Settings) -> bool:
 
 
 def download_flow(connection: DataConnection, download: Download, settings: Settings) -> Flow:
-    """How `download` goes out: by the kernel where its bytes go as they are, else in blocks."""
-    if as_they_are(settings) and not connection.is_private:
+    """How `download` goes out: as it is, by the kernel where that can be, else in blocks."""
+    if as_they_are(settings):
         return SendFile(connection, download, download.finish)
     blocks: Iterator[bytes] = blocks_of(download)
     if settings.representation is Representation.ASCII:

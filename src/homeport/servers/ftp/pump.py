@@ -26,6 +26,7 @@ BUFFER_BYTES = 256 * 1024
 _SENDFILE_BYTES = 4 * 1024 * 1024  # at once: large for speed, bounded so that STAT has news
 _BUFFERS_KEPT = 8
 _TURN_S = 0.01  # what a step may work before others in the queue have their turn; small files need no second one
+_PRIVATE_BYTES = 128 * 1024  # encrypted in one go
 _ON_LOOP_BYTES = 64 * 1024  # what a transfer may move on the loop
 _LINGER_SLICE_MS = 10  # how soon a lingering thread notices that it is wanted
 
@@ -198,7 +199,10 @@ _NOTHING = memoryview(b"")
 
 
 class SendFile:
-    """A file as it is, by the kernel, without a copy. `source` is a Download; `finish` is called when all is sent."""
+    """A file as it is: by the kernel, without a copy, or through TLS in blocks where the connection is private.
+
+    `source` is a Download; `finish` is called when all is sent.
+    """
 
     __slots__ = ("_ahead", "_connection", "_fd", "_finish", "_source")
 
@@ -234,6 +238,10 @@ class SendFile:
         if self._ahead:
             return self._send_ahead()
         left = self._source.size - self._source.position
+        if left > 0 and self._connection.is_private:
+            block = memoryview(bytearray(min(left, _PRIVATE_BYTES)))
+            self._ahead = block[: self._source.read_into(block)]
+            return self._send_ahead()
         if left > 0:
             sent = self._connection.send_file(self._fd, self._source.position, min(left, most))
             self._source.advance(sent)  # raises SourceChanged for 0: the file has been cut
@@ -371,9 +379,11 @@ class Handshake:
     def __init__(self, connection: DataConnection) -> None:
         self._connection = connection
 
-    def move_now(self, most: int) -> int:  # noqa: ARG002 - see Flow
-        """See Flow. A key exchange takes a millisecond."""
-        raise WouldBlock
+    def move_now(self, most: int) -> int:
+        """See Flow. On the loop: it takes a fraction of a millisecond where the session is resumed, and no more than
+        that of the control connection, which is done there as well.
+        """
+        return self.move(most)
 
     def move(self, most: int) -> int:  # noqa: ARG002 - see Flow
         """See Flow."""
