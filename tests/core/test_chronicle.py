@@ -12,6 +12,7 @@ from homeport.core.errors import HomeportError
 from homeport.core.home import Home
 from homeport.core.paths import ROOT, VirtualPath
 from homeport.core.rights import Rights
+from homeport.core.sessions import Sessions
 
 FILE = VirtualPath(("a\nb",))
 OTHER = VirtualPath(("other",))
@@ -54,6 +55,16 @@ def test_whose_deed_it_was_is_told(house: House, home: Home) -> None:
     assert (event["account"], event["peer"], event["protocol"]) == ("ann", "127.0.0.1", "direct")
     assert event["seconds"] >= 0
     assert event["session"]
+
+
+def test_a_home_opened_before_the_login_tells_of_the_account_too(house: House) -> None:
+    ann = house.accounts.get("ann")
+    record = Sessions().open("direct", "127.0.0.1")
+    with Home(ann, house.services, record) as home:
+        record.account = "ann"
+        store(home)
+    house.services.audit.flush()
+    assert json.loads((house.root / "audit.jsonl").read_text())["account"] == "ann"
 
 
 DEEDS: list[tuple[Callable[[Home], object], dict[str, object]]] = [

@@ -212,6 +212,31 @@ def test_of_what_a_blank_held_nothing_is_left(house: House, home: Home) -> None:
         home.remove_file(PATHS[3])
 
 
+def test_a_stage_goes_on_while_blanks_wait(house: House, home: Home) -> None:
+    for data in (b"1", b"2"):
+        store(home, PATHS[0], data)
+    with home.begin_upload(PATHS[1]) as upload:
+        upload.write(b"half")
+    store(home, PATHS[0], b"3")
+    with home.begin_upload(PATHS[1], offset=4) as upload:
+        upload.write(b" whole")
+        upload.commit()
+    store(home, PATHS[2], b"4")
+    assert [read(home, path) for path in PATHS[:3]] == [b"3", b"half whole", b"4"]
+
+
+def test_what_another_process_made_of_a_blank_is_its_own(house: House, home: Home) -> None:
+    for data in (b"1", b"2"):
+        store(home, PATHS[0], data)
+    (stages,) = (house.root / "stage").iterdir()
+    taken = stages / stage_name(PATHS[0])
+    taken.chmod(0o600)
+    taken.write_bytes(b"its stage")
+    store(home, PATHS[1], b"other")
+    assert taken.read_bytes() == b"its stage"
+    taken.unlink()
+
+
 @pytest.mark.parametrize("pieces", [0, 1, 2])
 def test_a_recount_while_an_upload_is_under_way_finds_no_drift(house: House, home: Home, pieces: int) -> None:
     for data in (b"long" * 1000, b"0123456789" * 100):

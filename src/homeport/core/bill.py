@@ -95,11 +95,12 @@ class Bill:
 
         Raises QuotaExceeded when somebody else has taken that room, and then nothing has changed.
         """
-        beyond = Count(
-            max(0, self.borrowed.bytes - replaced.bytes),
-            max(0, self.borrowed.files - replaced.files),
-        )
-        self._settle(beyond, NOTHING)
+        if self.borrowed is not NOTHING:
+            beyond = Count(
+                max(0, self.borrowed.bytes - replaced.bytes),
+                max(0, self.borrowed.files - replaced.files),
+            )
+            self._settle(beyond, NOTHING)
 
     def replace(self, replaced: Count) -> None:
         """The old file has gone: refund it and pay what was borrowed against it, in one step. Follows `cover`."""
@@ -111,8 +112,8 @@ class Bill:
             self._reservation.release()
 
     def _settle(self, repaid: Count, refunded: Count) -> None:
-        if repaid != NOTHING:
+        if repaid.bytes or repaid.files:
             self._ledger.repay(self._account_id, repaid, refund_bytes=refunded.bytes, refund_files=refunded.files)
             self.borrowed -= repaid
-        elif refunded != NOTHING:
+        elif refunded.bytes or refunded.files:
             self._ledger.refund(self._account_id, refunded.bytes, refunded.files)

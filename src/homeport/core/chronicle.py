@@ -35,10 +35,14 @@ class Chronicle:
         self._audit = audit
         self._session = session
         self._clock = clock
+        self._last_who = Who.of(session)
 
     @property
     def _who(self) -> Who:
-        return Who.of(self._session)
+        who = self._last_who
+        if who.account is not self._session.account:  # nothing else of a session changes
+            who = self._last_who = Who.of(self._session)
+        return who
 
     def done(self, event: type[Deleted | DirectoryMade | DirectoryRemoved], path: VirtualPath) -> None:
         """Something was done to `path`."""

@@ -119,13 +119,13 @@ class Jail:
         """
         if path.is_root:
             raise IsADirectory(str(path))
-        parent, name = self._lookup.folder_of(path)
+        place = self._lookup.place_of(path, path.parent)
         try:
-            there = self._seen_through(_there(parent, name, path), path)
+            there = self._seen_through(_there(place.folder, place.name, path), path)
         except OSError as error:
             raise self._lookup.failure(error, path) from error
         finally:
-            os.close(parent)
+            os.close(place.folder)
         if there is not None and there.kind is not Kind.FILE:
             raise _NOT_REPLACED.get(there.kind, NotARegularFile)(str(path))
         return there
@@ -354,10 +354,22 @@ class Jail:
         if path.is_root:
             raise IsADirectory(str(path))
         installing = _Installing(Place(stage_fd, name_bytes(stage_name)), path, approve, flush)
+        place = self._lookup.place_of(path, path)
+        try:
+            if self._install_at(place, installing):
+                return installing.replaced
+        except OSError as error:
+            raise self._lookup.failure(error, path, _INSTALLING) from error
+        finally:
+            os.close(place.folder)
+        return self._install_through_links(installing)
+
+    def _install_through_links(self, installing: _Installing) -> Entry | None:
+        path = installing.path
         try:
             with closing(self._lookup.targets(path)) as targets:
-                for place in targets:
-                    if self._install_at(Place(*place), installing):
+                for parent, name in targets:
+                    if self._install_at(Place(parent, name), installing):
                         return installing.replaced
         except OSError as error:
             raise self._lookup.failure(error, path, _INSTALLING) from error

@@ -69,6 +69,7 @@ class Leasing:
         self.times = times
         self.clocks = clocks
         self._leases: dict[int, Lease] = {}
+        self._sections: dict[int, Changing] = {}
         self._starting = threading.Lock()
         self._started = False
         self._thread: threading.Thread | None = None
@@ -80,9 +81,11 @@ class Leasing:
         """The account's lease, which may hold nothing."""
         return self._leases.get(account) or self._leases.setdefault(account, Lease(account))
 
-    def changing(self, lease: Lease) -> Changing:
-        """See `Ledger.changing`."""
-        return Changing(lease, self._open)
+    def changing(self, account: int) -> Changing:
+        """See `Ledger.changing`; one for all who change the account, for it keeps nothing itself."""
+        return self._sections.get(account) or self._sections.setdefault(
+            account, Changing(self.lease(account), self._open)
+        )
 
     def get(
         self, lease: Lease, need: Count, aside: Count, credit: Count = NOTHING, search: Search | None = None
@@ -92,7 +95,7 @@ class Leasing:
         With a `search` it does not wait, and notes there what was found.
         """
         if not lease.inside:
-            with self.changing(lease):
+            with self.changing(lease.account):
                 return self.get(lease, need, aside, credit, search)
         own_search = search
         while True:

@@ -28,6 +28,7 @@ from homeport.core.errors import (
 )
 from homeport.core.locks import let_go, take_exclusive
 from homeport.core.paths import VirtualPath, name_bytes, name_text
+from homeport.core.renaming import Place
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _PARENT = os.O_PATH | os.O_DIRECTORY
@@ -185,13 +186,13 @@ class Lookup:
         finally:
             os.close(fd)
 
-    def folder_of(self, path: VirtualPath) -> tuple[int, bytes]:
-        """As `parent`, for a descriptor that the caller closes; errors are about the folder itself."""
+    def place_of(self, path: VirtualPath, about: VirtualPath) -> Place:
+        """As `parent`, for a folder that the caller closes; errors are `about` another path."""
         name = name_bytes(_single(path))
         try:
-            return self.open(path.parent, _PARENT), name
+            return Place(self.open(path.parent, _PARENT), name)
         except OSError as error:
-            raise self.failure(error, path.parent) from error
+            raise self.failure(error, about) from error
 
     @contextmanager
     def named(self, path: VirtualPath) -> Iterator[tuple[int, bytes]]:

@@ -80,7 +80,7 @@ class Ledger:
 
         Waits while the account is recounted; LedgerBusy when that takes too long.
         """
-        return self._leasing.changing(self._lease(account))
+        return self._leasing.changing(account)
 
     def charge(
         self,

@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 
 from homeport.core.blanks import BLANK_MODE, is_blank
 from homeport.core.count import Count
@@ -85,18 +86,18 @@ class Stage:
         """Its length in bytes."""
         if self.is_blank:
             return 0
-        with _storage_errors():
+        with _storage_errors:
             return os.fstat(self.fd).st_size
 
     @property
     def is_patched(self) -> bool:
         """Whether its bytes came in any order."""
-        with _storage_errors():
+        with _storage_errors:
             return _is_patched(os.fstat(self.fd).st_mode)
 
     def charged(self, size: int = 0) -> None:
         """From now on it counts, with the `size` bytes that were written and charged; nothing else is in it."""
-        with _storage_errors():
+        with _storage_errors:
             if self._stale > size:
                 os.ftruncate(self.fd, size)
             os.fchmod(self.fd, STAGE_MODE)
@@ -104,24 +105,24 @@ class Stage:
 
     def empty(self) -> None:
         """Throw away what a process that died wrote in any order."""
-        with _storage_errors():
+        with _storage_errors:
             os.ftruncate(self.fd, 0)
             os.fchmod(self.fd, STAGE_MODE)
 
     def truncate(self, size: int) -> None:
         """Cut it to `size` bytes, or stretch it with zeros; it counts already."""
-        with _storage_errors():
+        with _storage_errors:
             os.ftruncate(self.fd, size)
 
     def remove(self) -> None:
         """Throw it away, unless it has been put into place already. It stays locked, nameless, until `close`."""
-        with _storage_errors():
+        with _storage_errors:
             if self.is_staged():
                 os.unlink(self.name, dir_fd=self.directory_fd)
 
     def is_staged(self) -> bool:
         """Whether it has its name still, and has not been put into place."""
-        with _storage_errors():
+        with _storage_errors:
             return _is_called(self.directory_fd, self.name, os.fstat(self.fd))
 
     def took_place(self) -> None:
@@ -173,7 +174,7 @@ class StageFolder:
 
     def __init__(self, root: Path) -> None:
         """Open the folder, making it if its parent is there. Raises StorageFailed."""
-        with _storage_errors():
+        with _storage_errors:
             root.mkdir(mode=0o700, exist_ok=True)
             self._fd = os.open(root, _FOLDER & ~os.O_NOFOLLOW)
         self._lock = threading.Lock()
@@ -192,7 +193,7 @@ class StageFolder:
 
     def require_beside(self, home: Jail) -> None:
         """Raise StageElsewhere when stages cannot be renamed into `home`: another file system, another mount."""
-        with _storage_errors():
+        with _storage_errors:
             here = mount_of(self._fd)
         if home.mount() != here:
             raise StageElsewhere
@@ -200,7 +201,7 @@ class StageFolder:
     def open_or_create(self, account: int, path: VirtualPath) -> Stage:
         """The stage of `path`, which is empty if it was not there before. Raises Busy when another upload has it."""
         name = stage_name(path)
-        with _storage_errors():
+        with _storage_errors:
             folder = self._held(account)
             try:
                 found = _open_locked(folder, name)
@@ -231,7 +232,7 @@ class StageFolder:
 
     def accounts(self) -> list[int]:
         """The ids of the accounts that have, or had, stages."""
-        with _storage_errors():
+        with _storage_errors:
             return sorted(int(entry.name) for entry in entries_of(self._fd) if entry.name.isdecimal())
 
     def of(self, account: int) -> list[StageRecord]:
@@ -279,7 +280,7 @@ class StageFolder:
     @contextmanager
     def _existing(self, account: int) -> Iterator[int | None]:
         """The account's folder for as long as the block runs, or None; OSErrors become storage errors."""
-        with _storage_errors():
+        with _storage_errors:
             try:
                 folder = self._folder(account)
             except FileNotFoundError:
@@ -406,9 +407,19 @@ def _stages_in(folder: int) -> Iterator[Entry]:
     return (entry for entry in entries_of(folder) if entry.kind is Kind.FILE and _NAME.fullmatch(entry.name))
 
 
-@contextmanager
-def _storage_errors() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise storage_error(error) from error
+class _StorageErrors:
+    """Around what is done with open folders and files: OSErrors become storage errors. It keeps nothing."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, OSError):
+            raise storage_error(error) from error
+
+
+_storage_errors = _StorageErrors()

@@ -14,7 +14,6 @@ import logging
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import TracebackType
 from typing import NamedTuple, TypeVar
 
@@ -49,8 +48,7 @@ _NOT_NOW = frozenset({errno.EAGAIN, errno.EOPNOTSUPP, errno.EINVAL, errno.EINTR}
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(NamedTuple):
     """A file that stands under its name: `size` in bytes, `sha256` in hexadecimal, whether it replaced one."""
 
     size: int
@@ -63,8 +61,7 @@ class Stored:
 Allow = Callable[[VirtualPath, Entry | None], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Works:
+class Works(NamedTuple):
     """What an upload works with: its account's home, and what the accounts share."""
 
     account_id: int
@@ -78,8 +75,7 @@ class Works:
     allow: Allow
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How a transfer ended: bytes `moved` from `offset` on; no `reason` if it ended well.
 
     `size` is a download's whole file, and of an upload what is there now: the file, or the stage that is kept.
