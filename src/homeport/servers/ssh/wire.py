@@ -63,6 +63,11 @@ class Connection(asyncssh.SSHServerConnection):
         if pkttype != MSG_IGNORE:
             super().send_packet(pkttype, *args, handler=handler)
 
+    def log_sent_packet(self, *_: object, **__: object) -> None:
+        """Nobody reads along."""
+
+    log_received_packet = log_sent_packet
+
     def process_packet(self, pkttype: int, pktid: int, packet: SSHPacket) -> Any:
         """Look into the client's algorithms before ours are told."""
         if pkttype == MSG_KEXINIT and not self._introduced:
@@ -111,6 +116,9 @@ class Channel(asyncssh.SSHServerChannel[bytes]):
             window=WINDOW_BYTES,
             max_pktsize=PACKET_BYTES,
         )
+
+    log_sent_packet = Connection.log_sent_packet
+    log_received_packet = Connection.log_sent_packet
 
     def flush(self) -> None:
         """The connection takes bytes again."""
