@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from homeport.client.errors import Incompatible
-from homeport.client.ftp.control import Control
-from homeport.client.ftp.remote import FtpRemote
 from homeport.client.options import ConnectionOptions, Credentials
 from homeport.client.remote import Remote
 from homeport.client.trust import Trust
@@ -19,6 +17,9 @@ Dial = Callable[[], Remote]
 
 
 def _open_ftp(url: RemoteUrl, credentials: Credentials, trust: Trust, options: ConnectionOptions) -> Remote:
+    from homeport.client.ftp.control import Control
+    from homeport.client.ftp.remote import FtpRemote
+
     control = Control(url, trust, options)
     try:
         control.connect()

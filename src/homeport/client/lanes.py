@@ -14,6 +14,9 @@ from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
 
+_MANY = 4096
+_OWN = 96
+
 
 class Source(Protocol):
     """Where news come from."""
@@ -86,3 +89,13 @@ class Lanes:
                 raise
             return
         source.arm(lambda: self._ready.put(deed))
+
+
+def spare_descriptors() -> int:
+    """How many files this process may have open at once, beyond what it needs for itself."""
+    try:
+        import resource
+    except ImportError:  # no Unix: there the limit is far away
+        return _MANY
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(1, min(soft, _MANY) - _OWN)

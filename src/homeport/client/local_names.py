@@ -36,12 +36,15 @@ def safe_descendant(root: Path, segments: tuple[str, ...]) -> Path:
 
     Raises SafetyRefused. `root` itself may be a link: the person chose it.
     """
-    place = root
+    place, has_links = root, False
     for segment in segments:
+        has_links = has_links or (place is not root and os.path.islink(place))
         place = safe_child(place, segment)
+    if not has_links:
+        return place
     real_root = os.path.realpath(root)
     real_parent = os.path.realpath(place.parent)
-    if segments and os.path.commonpath([real_root, real_parent]) != real_root:
+    if os.path.commonpath([real_root, real_parent]) != real_root:
         raise SafetyRefused(f"{place}: a link on the way leads out of {root}; nothing was written")
     return place
 

@@ -12,7 +12,7 @@ from homeport.client.events import Notice
 from homeport.client.flow import Flow, flow_of
 from homeport.client.items import Item
 from homeport.client.job import Job
-from homeport.client.lanes import Lanes
+from homeport.client.lanes import Lanes, spare_descriptors
 from homeport.client.options import TransferOptions
 from homeport.client.pool import Pool
 from homeport.client.remote import Remote
@@ -120,7 +120,8 @@ class Worker:
                 self._job.end(failure)
                 return None
             else:
-                self._flow, self._lanes.most = flow_of(self._remote)
+                self._flow, lanes = flow_of(self._remote)
+                self._lanes.most = max(1, min(lanes, spare_descriptors() // max(1, self._options.jobs)))
                 await self._ask_late_again(self._flow)
         return self._flow
 
