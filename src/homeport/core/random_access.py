@@ -60,6 +60,9 @@ class PatchedUpload(Upload):
         self._held_bytes = 0
         self._in_order: int | None = None  # bytes at the beginning that came in order; None: all
 
+    def __enter__(self) -> PatchedUpload:
+        return self
+
     def write_at(self, data: bytes | bytearray | memoryview, offset: int) -> None:
         """Store `data` at byte `offset`. Raises as `write`; StorageFull for a gap larger than the disk has room for.
 
