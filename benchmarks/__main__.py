@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from benchmarks import report
-from benchmarks.probes import Load, make_files
+from benchmarks.probes import Figures, Load, make_files
 from benchmarks.report import Outcome
 from benchmarks.rows import Row, all_rows
 from benchmarks.targets import Homeport, Peers, Target
@@ -32,8 +32,9 @@ def main() -> None:
     options = _options()
     workspace: Path = options.workspace
     workspace.mkdir(parents=True, exist_ok=True)
+    chosen = options.rows.split(",") if options.rows else []
     load = Load(workspace, options.seconds)
-    rows = [row for row in all_rows(load, workspace) if not options.rows or row.name in options.rows.split(",")]
+    rows = [row for row in all_rows(load, workspace) if not chosen or any(each.name in chosen for each in row.family())]
     settings = LIKE_THE_PEERS + (options.set or [])
     with contextlib.ExitStack() as running:
         targets = [running.enter_context(Homeport(workspace / "instance", settings))]
@@ -41,26 +42,32 @@ def main() -> None:
             targets += running.enter_context(Peers(workspace / "peers"))
         for target in targets:
             make_files(target)
-        outcomes = [measure(row, targets, options.rounds) for row in rows]
+        outcomes: list[Outcome] = []
+        for row in rows:
+            outcomes += measure(row, targets, options.rounds)
+            report.save(outcomes, workspace)  # whatever happens to the rest of a long run
     print(report.table(outcomes))
-    report.save(outcomes, workspace)
     print(f"saved {workspace / 'results.json'} and {workspace / 'results.svg'}", file=sys.stderr)
 
 
-def measure(row: Row, targets: list[Target], rounds: int) -> Outcome:
-    """One row: the servers in turn, `rounds` times over. A server that cannot do the work is left out, and named."""
-    outcome = Outcome(row, {target.name: [] for target in targets if row.applies_to(target)})
+def measure(row: Row, targets: list[Target], rounds: int) -> list[Outcome]:
+    """One row, and those beside it: the servers in turn, `rounds` times over.
+
+    A server that cannot do the work, for whatever reason, is left out and named; the others go on.
+    """
+    found: dict[str, list[Figures]] = {target.name: [] for target in targets if row.applies_to(target)}
     for _ in range(rounds):
         for target in targets:
-            if target.name not in outcome.rounds:
+            if target.name not in found:
                 continue
             try:
-                outcome.rounds[target.name].append(row.probe(target))
-            except (RuntimeError, OSError) as failure:
-                print(f"{row.name}: {target.name} left out: {failure}", file=sys.stderr)
-                del outcome.rounds[target.name]
-    print(report.table([outcome]).splitlines()[-1], file=sys.stderr, flush=True)
-    return outcome
+                found[target.name].append(row.probe(target))
+            except Exception as failure:  # noqa: BLE001 - one server's trouble must not cost an hour of the others' figures
+                print(f"{row.name}: {target.name} left out: {failure or type(failure).__name__}", file=sys.stderr)
+                del found[target.name]
+    outcomes = [Outcome(each, found) for each in row.family()]
+    print("\n".join(report.table(outcomes).splitlines()[1:]), file=sys.stderr, flush=True)
+    return outcomes
 
 
 def _options() -> argparse.Namespace:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +14,10 @@ from benchmarks.targets import Target
 
 @dataclass(frozen=True)
 class Row:
-    """`figure` names the number of the probe that is compared; `more_is_better` tells which way."""
+    """`figure` names the number of the probe that is compared; `more_is_better` tells which way.
+
+    `beside`: more rows, of other figures that the same probe brings: (name, title, figure). Less is better of them all.
+    """
 
     name: str
     title: str
@@ -22,6 +25,15 @@ class Row:
     more_is_better: bool
     probe: Callable[[Target], Figures]
     needs: str = ""
+    beside: tuple[tuple[str, str, str], ...] = ()
+
+    def family(self) -> list[Row]:
+        """This row and those beside it."""
+        others = [
+            replace(self, name=name, title=title, figure=figure, more_is_better=False, beside=())
+            for name, title, figure in self.beside
+        ]
+        return [self, *others]
 
     def applies_to(self, target: Target) -> bool:
         """Whether this server can do such work at all."""
@@ -34,7 +46,7 @@ class Row:
 
 def all_rows(load: Load, workspace: Path) -> list[Row]:
     """Every row, in the order of the table."""
-    return [*_small_files(load), *_control(load), *_bulk(workspace), *_listings(), *_idle(load), *_start()]
+    return [*_idle(load), *_start(), *_small_files(load), *_control(load), *_bulk(workspace), *_listings()]
 
 
 def _small_files(load: Load) -> list[Row]:
@@ -57,6 +69,7 @@ def _control(load: Load) -> list[Row]:
             "p99_ms",
             False,
             lambda target: probes.busy_latency(target, 50),
+            beside=(("noop-busy-p50", "NOOP under 50 downloads, p50 ms", "p50_ms"),),
         ),
     ]
 
@@ -67,15 +80,23 @@ def _bulk(workspace: Path) -> list[Row]:
         for tls in (False, True):
             for sessions in (1, 4):
                 verb, line = ("STOR" if upload else "RETR"), ("TLS" if tls else "plain")
+                name = f"{verb.lower()}-1g-{line.lower()}-{sessions}"
                 probe = partial(probes.bulk, workspace=workspace, upload=upload, tls=tls, sessions=sessions)
                 rows.append(
                     Row(
-                        f"{verb.lower()}-1g-{line.lower()}-{sessions}",
+                        name,
                         f"{verb} 1 GiB, {line}, {sessions} at once, MB/s",
                         "MB/s",
                         True,
                         probe,
                         "tls" if tls else "",
+                        (
+                            (
+                                f"{name}-cpu",
+                                f"{verb} 1 GiB, {line}, {sessions} at once, server's CPU s a GiB",
+                                "cpu_s/GiB",
+                            ),
+                        ),
                     )
                 )
     return rows
@@ -83,8 +104,19 @@ def _bulk(workspace: Path) -> list[Row]:
 
 def _listings() -> list[Row]:
     return [
-        Row("list-50k", "LIST of 50,000, ms", "total_ms", False, lambda target: probes.listing(target, "LIST")),
-        Row("mlsd-50k", "MLSD of 50,000, ms", "total_ms", False, lambda target: probes.listing(target, "MLSD"), "mlsd"),
+        Row(
+            f"{verb.lower()}-50k",
+            f"{verb} of 50,000, ms",
+            "total_ms",
+            False,
+            partial(probes.listing, verb=verb),
+            "mlsd" if verb == "MLSD" else "",
+            (
+                (f"{verb.lower()}-50k-first", f"{verb} of 50,000, ms to the first byte", "first_ms"),
+                (f"{verb.lower()}-50k-memory", f"{verb} of 50,000, KiB of memory more at the peak", "grown_KiB"),
+            ),
+        )
+        for verb in ("LIST", "MLSD")
     ]
 
 

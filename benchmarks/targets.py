@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,6 +31,11 @@ class Target:
     tls_root_pid: int | None = None
     started_in_s: float | None = None
     lacks: frozenset[str] = field(default_factory=frozenset)
+    another: Callable[[], AbstractContextManager[Target]] | None = None
+
+    def anew(self) -> AbstractContextManager[Target]:
+        """The same server on an instance of its own where there can be one, else this one."""
+        return nullcontext(self) if self.another is None else self.another()
 
     def pids(self, *, tls: bool = False) -> list[int]:
         """The server's processes now: the one that was started and all below it."""
@@ -64,10 +72,18 @@ class Peers:
 
     def __enter__(self) -> list[Target]:
         subprocess.run([HERE / "peers.sh", "up", self.folder], check=True, stdout=subprocess.DEVNULL)
-        return [self._target(name) for name in PEERS]
+        return [self._target(name) for name in PEERS if self._is_up(name)]
 
     def __exit__(self, *_: object) -> None:
         subprocess.run([HERE / "peers.sh", "down", self.folder], check=True)
+
+    def _is_up(self, name: str) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", PEERS[name][0]), timeout=5).close()
+        except OSError as error:
+            print(f"{name} is left out: {error}", file=sys.stderr)
+            return False
+        return True
 
     def _target(self, name: str) -> Target:
         port, tls_port, lacks = PEERS[name]
@@ -113,7 +129,8 @@ class Homeport:
         status = json.loads(self._run("status", "--json"))
         port = status["services"]["ftp"]["port"]
         home = self.folder / "homes" / USER
-        return Target("homeport", port, home, self.process.pid, port, self.process.pid, took)
+        pid, another = self.process.pid, Homeport(self.folder.with_name(self.folder.name + "-anew"), self.settings)
+        return Target("homeport", port, home, pid, port, pid, took, another=lambda: another)
 
     def __exit__(self, *_: object) -> None:
         if self.process is not None:

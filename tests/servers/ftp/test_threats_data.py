@@ -372,7 +372,7 @@ def test_plain_text_where_tls_is_due_is_refused_and_the_session_lives(any_server
 
 
 def test_a_data_handshake_that_never_ends_is_given_up(serve: Serve) -> None:
-    server = serve(replace(SETTINGS, times=replace(SETTINGS.times, handshake_s=0.1)))
+    server = serve(replace(SETTINGS, times=replace(SETTINGS.times, handshake_s=1.0)))
     with private(server) as wire, wire.data():
         assert wire.ask("NLST").startswith("150")
         assert wire.reply() == "425 The TLS handshake of the data connection did not end in time."
