@@ -66,6 +66,8 @@ class Abilities:
     `atomic_upload`: a name shows the old file or the new one whole, never a half. `checks_uploads`: what does not fit
     the digest announced to `open_writer` never gets the name. `tells_partial_uploads`: `partial_size` speaks of the
     unfinished upload even where a whole file has the name. `keeps_mtime`: an upload brings its modification time along.
+    `unsure_tail_bytes`: of an unfinished upload, so many bytes at its end may have gaps, because they were on their way
+    at the same time.
     """
 
     digests: tuple[str, ...] = ()
@@ -78,6 +80,7 @@ class Abilities:
     checks_uploads: bool = False
     tells_partial_uploads: bool = False
     keeps_mtime: bool = False
+    unsure_tail_bytes: int = 0
     describe: str = ""
 
 

@@ -118,7 +118,7 @@ class _Upload:
             return 0
         if self._place == self._task.item.remote and not self._abilities.tells_partial_uploads and self._there:
             return 0  # what the server would tell is the size of the old file
-        offset = await self._task.remote.partial_size(self._place)
+        offset = await self._task.remote.partial_size(self._place) - self._abilities.unsure_tail_bytes
         return offset if 0 < offset <= self._size and await self._is_same_beginning(offset) else 0
 
     async def _is_same_beginning(self, offset: int) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import threading
 import weakref
 from collections.abc import Callable, Coroutine, Iterator
@@ -17,6 +18,10 @@ from typing import Any, TypeVar
 from homeport.client.errors import ConnectionFailed, Stalled
 
 T = TypeVar("T")
+
+# Who looks for a failure finds it where it is raised; without a handler Python would print warnings beside it.
+for _name in ("asyncio", "asyncssh"):
+    logging.getLogger(_name).addHandler(logging.NullHandler())
 
 LOOK_IN_EVERY_S = 5.0
 GIVE_UP_WITHIN_S = 1.0

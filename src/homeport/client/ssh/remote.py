@@ -17,7 +17,7 @@ from homeport.client.errors import (
 from homeport.client.remote import Abilities, Digest, Kind, RemoteEntry, Space, Told
 from homeport.client.ssh import extensions
 from homeport.client.ssh.link import Asked, Link
-from homeport.client.ssh.transfers import Opened, SftpReader, SftpWriter
+from homeport.client.ssh.transfers import WINDOW_BYTES, Opened, SftpReader, SftpWriter
 from homeport.protocols.sftp import asking
 from homeport.protocols.sftp.answered import (
     AttributesAnswer,
@@ -55,6 +55,8 @@ class SftpRemote:
             atomic_upload=link.connection.is_ours,
             checks_uploads=self._extended.checks_uploads,
             tells_partial_uploads=self._extended.tells_partial_sizes,
+            # Of other servers some write in parallel, and all go on after a write that has failed.
+            unsure_tail_bytes=0 if link.connection.is_ours else WINDOW_BYTES + self._extended.sizes.write,
             describe=link.connection.version,
         )
 
@@ -138,9 +140,9 @@ class SftpRemote:
     def _ask_mtime(self, path: str, second: int, tell: Told) -> None:
         def then(asked: Asked) -> None:
             failure = asked.failure
-            if failure is None:
+            if failure is None and asked.reply is not None:
                 try:
-                    self._link.confirm(asked, f"set the time of {path}")
+                    self._link.accept(StatusAnswer, asked.reply, f"set the time of {path}")
                 except ClientError as refused:
                     failure = refused
             tell(failure)
