@@ -74,7 +74,7 @@ Answer = Callable[["Session", RequestReceived], None]
 @dataclass
 class HptpScript:
     """`answers` by operation replace the honest ones; `limits` is what the server takes. `cut_after` bytes of uploads
-    it drops the connection, once. `heads` changes what a download is announced with.
+    it drops the connection, once. `heads` changes what a download is announced with, `results` the answer to an upload.
     """
 
     password: str = "pencil"
@@ -88,6 +88,7 @@ class HptpScript:
     tokens: dict[str, str] = field(default_factory=dict)
     answers: dict[str, Answer] = field(default_factory=dict)
     heads: Callable[[JsonObject], JsonObject] = lambda head: head
+    results: Callable[[JsonObject], JsonObject] = lambda result: result
     final: Callable[[str], str] = lambda final: final
     cut_after: int | None = None
     asked: list[tuple[str, JsonObject]] = field(default_factory=list)
@@ -214,7 +215,9 @@ class Session:
             self.cut()
 
     def _store(self, event: EndReceived) -> None:
-        body = self._bodies.pop(event.stream)
+        body = self._bodies.pop(event.stream, None)
+        if body is None:  # it was answered before
+            return
         path, data = self.path_of(body.request), bytes(body.data)
         if event.trailer.get("sha256", sha256(data)) != sha256(data):
             self.engine.send_error(event.stream, "digest-mismatch", f"{path}: other bytes than announced")
@@ -222,7 +225,7 @@ class Session:
         mtime_ns = body.request.arguments.get("mtime_ns")
         self.script.files[path] = Stored(data, mtime_ns if isinstance(mtime_ns, int) else 0)
         self.script.partials.pop(path, None)
-        self.engine.send_result(event.stream, {"size": len(data), "sha256": sha256(data)})
+        self.engine.send_result(event.stream, self.script.results({"size": len(data), "sha256": sha256(data)}))
 
     def pour(self, stream: int) -> None:
         """As much of a download as there is credit for."""
