@@ -44,6 +44,8 @@ class StorageSettings(Section):
     """The folder of unfinished uploads; it must be on the same file system as the homes."""
     stage_max_age_s: Seconds = 7 * 86400.0
     """Unfinished uploads that nobody continued for so long are thrown away."""
+    reserve_bytes: Size = 64 * 1024 * 1024
+    """Uploads leave so much of the disk free, for the database and the logs; 0: they may take all."""
     file_mode: Mode = 0o600
     """Permission bits of new files."""
     directory_mode: Mode = 0o700

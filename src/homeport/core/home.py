@@ -12,13 +12,10 @@ from __future__ import annotations
 import os
 import secrets
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
 
 from homeport.core.accounts import Account
-from homeport.core.audit import AuditLog
 from homeport.core.audit_events import (
     Copied,
     Deleted,
@@ -31,8 +28,7 @@ from homeport.core.audit_events import (
 from homeport.core.bill import Reservation
 from homeport.core.chronicle import Chronicle
 from homeport.core.count import Count
-from homeport.core.digests import DigestStore, digest_of
-from homeport.core.durability import Durability
+from homeport.core.digests import digest_of
 from homeport.core.entries import Entry, Kind
 from homeport.core.errors import (
     AlreadyExists,
@@ -47,44 +43,23 @@ from homeport.core.errors import (
     StorageFull,
 )
 from homeport.core.group_commit import commit_together
-from homeport.core.growing_digest import Beside
+from homeport.core.home_services import HomeServices, Modes
 from homeport.core.jail import Jail
 from homeport.core.outside import Outside
 from homeport.core.paths import NAME_MAX_BYTES, VirtualPath, name_bytes
-from homeport.core.quota import Ledger, Usage
+from homeport.core.quota import Usage
 from homeport.core.random_access import PatchedUpload
 from homeport.core.rights import Rights
 from homeport.core.sessions import SessionRecord
-from homeport.core.stages import StageFolder
 from homeport.core.starting import Wish, start_upload
 from homeport.core.transfer import Allow, Download, Ended, Opened, Outcome, Stored, Upload, Works
+
+__all__ = ["Home", "HomeServices", "Modes"]
 
 _STORE = Rights.WRITE | Rights.OVERWRITE
 _LOOK_OR_STORE = Rights.LIST | Rights.WRITE
 _UNIQUE_TRIES = 16
 _COPY_BLOCK_BYTES = 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Modes:
-    """Permission bits of new files and folders, whatever the umask."""
-
-    file: int = 0o600
-    directory: int = 0o700
-
-
-@dataclass(frozen=True, slots=True)
-class HomeServices:
-    """What all homes of a process share: one of these a process."""
-
-    ledger: Ledger
-    stages: StageFolder
-    digests: DigestStore
-    audit: AuditLog
-    durability: Durability
-    modes: Modes = field(default_factory=Modes)
-    clock: Callable[[], float] = time.monotonic  # seconds, for how long transfers took
-    beside: Beside = field(default_factory=Beside)
 
 
 class Home:
@@ -428,6 +403,7 @@ class Home:
             durability=services.durability,
             arbiter=services.ledger.arbiter,
             beside=services.beside,
+            disk=services.stages.disk,
             file_mode=services.modes.file,
             allow=allow,
         )

@@ -26,6 +26,7 @@ from types import TracebackType
 
 from homeport.core.blanks import BLANK_MODE, is_blank
 from homeport.core.count import Count
+from homeport.core.disk_room import DiskRoom
 from homeport.core.entries import Entry, Kind
 from homeport.core.errno_table import storage_error
 from homeport.core.errors import Busy, StageElsewhere
@@ -170,13 +171,17 @@ class StageRecord:
 
 
 class StageFolder:
-    """The folder of all stages. Thread-safe, and safe between processes; close it when done."""
+    """The folder of all stages. Thread-safe, and safe between processes; close it when done.
 
-    def __init__(self, root: Path) -> None:
+    `disk` is what uploads ask for room.
+    """
+
+    def __init__(self, root: Path, reserve_bytes: int = 0) -> None:
         """Open the folder, making it if its parent is there. Raises StorageFailed."""
         with _storage_errors:
             root.mkdir(mode=0o700, exist_ok=True)
             self._fd = os.open(root, _FOLDER & ~os.O_NOFOLLOW)
+        self.disk = DiskRoom(self._fd, reserve_bytes)
         self._lock = threading.Lock()
         self._folders: dict[int, AccountFolder] = {}
 
@@ -229,6 +234,11 @@ class StageFolder:
         if removed is None:
             raise Busy(str(path))
         return removed
+
+    def drop(self, account: int, name: str) -> Count | None:
+        """As `remove`, by the stage's own name; None while an upload has it."""
+        with self._existing(account) as folder:
+            return Count() if folder is None else _remove_unlocked(folder, name, lambda _: True)
 
     def accounts(self) -> list[int]:
         """The ids of the accounts that have, or had, stages."""

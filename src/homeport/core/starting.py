@@ -37,9 +37,13 @@ class Wish(NamedTuple):
 
 
 def start_upload(path: VirtualPath, wish: Wish, works: Works, stages: StageFolder, ended: Ended) -> Upload:
-    """Begin to store `path`. Raises Busy, OffsetPastEnd, QuotaExceeded, what `Jail.replaceable` and `allow` raise."""
+    """Begin to store `path`.
+
+    Raises StorageFull, Busy, OffsetPastEnd, QuotaExceeded, and what `Jail.replaceable` and `allow` raise.
+    """
     whole = works.jail.replaceable(path)
     works.allow(path, whole)
+    works.disk.take(0)
     bill = Bill(works.ledger, works.account_id, Count.of(whole) if whole else NOTHING, wish.reservation)
     with works.ledger.changing(works.account_id):
         stage = _opened(path, works, stages, bill)
@@ -131,6 +135,7 @@ class _Start:
             position = 0
             while position < size:
                 step = min(COPY_BYTES, size - position)
+                self._works.disk.take(step)
                 with self._works.ledger.changing(self._works.account_id):
                     self._bill.charge(step)
                     copied = 0

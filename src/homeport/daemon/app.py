@@ -129,6 +129,7 @@ class ServerApp:
         self._services.sessions.set_limits(session_limits(settings.limits))
         self._homes.set_modes(Modes(settings.storage.file_mode, settings.storage.directory_mode))
         self._housekeeping.stage_max_age_s = settings.storage.stage_max_age_s
+        self._services.stages.disk.reserve_bytes = settings.storage.reserve_bytes
         self._services.audit.reopen()
         return {}
 

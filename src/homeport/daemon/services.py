@@ -86,7 +86,8 @@ class Services:
     @cached_property
     def stages(self) -> StageFolder:
         """Unfinished uploads. Raises StorageFailed."""
-        stages = StageFolder(self.instance.path(self.settings.storage.stage))
+        storage = self.settings.storage
+        stages = StageFolder(self.instance.path(storage.stage), storage.reserve_bytes)
         self._opened.callback(stages.close)
         return stages
 
@@ -166,6 +167,14 @@ class Services:
         drift = recount.drift
         if drift.bytes or drift.files:
             self.audit.write(QuotaDrift(Who(account=name), drift.bytes, drift.files))
+
+    def drop_stage(self, account: Account, name: str) -> Count | None:
+        """Throw away the unfinished upload whose stage is called `name`; what it cost, None while it is under way."""
+        with self.ledger.changing(account.id):
+            gone = self.stages.drop(account.id, name)
+            if gone:
+                self.ledger.refund(account.id, gone.bytes, gone.files)
+        return gone
 
     def remove(self, account: Account, *, keep_files: bool) -> None:
         """Forget the account; its unfinished uploads go in any case."""
