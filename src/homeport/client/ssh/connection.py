@@ -298,7 +298,7 @@ def _with_other_type(
             continue
         try:
             return dialling.attempt(expected, family)
-        except (_OtherKey, Incompatible):
+        except (_OtherKey, Incompatible, ConnectionFailed):  # it has no key of that type
             continue
     return None
 

@@ -70,11 +70,15 @@ def load(path: Path, options: ConnectionOptions) -> KeyPair:
     """The key in the file `path`; its passphrase is asked for when it has one. Raises UsageError, LocalFailed."""
     try:
         return _read(path, None)
-    except asyncssh.KeyEncryptionError:
-        raise UsageError(f"{path} is encrypted in a way that is not understood") from None
-    except asyncssh.KeyImportError as failure:
-        if "passphrase" not in str(failure).lower():
-            raise UsageError(f"{path} holds no private key that is understood: {failure}") from failure
+    except (asyncssh.KeyImportError, asyncssh.KeyEncryptionError) as failure:
+        text = str(failure)
+        if "bcrypt" in text:
+            raise UsageError(
+                f"{path} has a passphrase, and to open it the package bcrypt is missing; "
+                f"install it (pip install bcrypt), or use an agent (ssh-add {path})"
+            ) from failure
+        if "passphrase" not in text.lower():
+            raise UsageError(f"{path} holds no private key that is understood: {text}") from failure
     if options.ask_passphrase is None:
         raise UsageError(f"{path} has a passphrase, and nobody is here to ask for it; use an agent (ssh-add {path})")
     try:

@@ -50,7 +50,7 @@ class Driver:
         """Within, nobody drives: for whoever touches what belongs to the loop. Raises ConnectionFailed when closed."""
         with self._inside:
             if self.loop.is_closed():
-                raise ConnectionFailed(f"the connection to {self.host} is closed")
+                raise self._closed()
             yield
 
     def complete(self, work: Coroutine[Any, Any, T]) -> T:
@@ -68,6 +68,7 @@ class Driver:
     def wait(self, is_done: Callable[[], bool]) -> None:
         """Drive until `is_done`; whatever may change the answer calls `wake`. Raises Stalled, ConnectionFailed."""
         while not is_done():
+            self._refuse_if_over()
             self._timed_out = False
             alarm = self.loop.call_later(self.patience_s, self._time_out)
             try:
@@ -118,11 +119,8 @@ class Driver:
 
     def _turn(self) -> None:
         """Run until somebody calls `wake`."""
-        if self._interrupted:
-            raise ConnectionFailed("interrupted")
+        self._refuse_if_over()
         with self._inside:
-            if self.loop.is_closed():
-                raise ConnectionFailed(f"the connection to {self.host} is closed")
             self._is_driven = True
             try:
                 self.loop.run_forever()
@@ -130,6 +128,15 @@ class Driver:
                 self._is_driven = False
         if self._interrupted:
             raise ConnectionFailed("interrupted")
+
+    def _refuse_if_over(self) -> None:
+        if self.loop.is_closed():
+            raise self._closed()
+        if self._interrupted:
+            raise ConnectionFailed("interrupted")
+
+    def _closed(self) -> ConnectionFailed:
+        return ConnectionFailed(f"the connection to {self.host} is closed")
 
     def _wake_up(self, _: object) -> None:
         self.wake()
