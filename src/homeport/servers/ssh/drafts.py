@@ -120,6 +120,12 @@ class Draft:
         if self._upload is not None:
             self._upload.abort(reason)
 
+    def discard(self, reason: str) -> None:
+        """End without the file, and throw away what came."""
+        if self._upload is not None:
+            self._upload.spoil()
+        self.abort(reason)
+
     def _begun(self) -> PatchedUpload:
         if self._upload is None:
             self._upload = self._home.begin_patch(self.path, append=True)
@@ -145,13 +151,13 @@ class Drafts:
 
     def begin(self, path: VirtualPath, *, create: bool, truncate: bool, new: bool) -> Draft:
         """A new draft of `path`. `create`: it need not be there; `truncate`: it begins empty; `new`: it must not be."""
-        there = self._kept(path) if not (new or (create and truncate)) else None
+        there = self._kept(path) if not (create and (new or truncate)) else None
+        if there is None and not create and not self._home.partial_size(path):
+            raise NotFound(str(path))
         upload: PatchedUpload | None = None
         if new or truncate:
             upload = self._home.begin_patch(path, new=new)
         elif there is None:
-            if not create and not self._home.partial_size(path):
-                raise NotFound(str(path))
             upload = self._home.begin_patch(path, append=True)
         draft = self._drafts[path] = Draft(self._home, path, there, upload)
         return draft
@@ -175,7 +181,7 @@ class Drafts:
     def discard(self, draft: Draft) -> None:
         """Its name was removed: it will not appear."""
         self._forget(draft)
-        draft.abort("removed while it was being written")
+        draft.discard("removed while it was being written")
 
     def close(self, reason: str) -> None:
         """The session has ended."""

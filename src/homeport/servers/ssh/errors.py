@@ -42,6 +42,14 @@ STATUSES: dict[type[HomeportError], Status] = {
     errors.AccountNotFound: Status.PERMISSION_DENIED,
     errors.AccountExists: Status.FAILURE,
     errors.InvalidAccount: Status.FAILURE,
+    # Tokens and chat do not happen here either.
+    errors.TokenNotFound: Status.FAILURE,
+    errors.TooManyTokens: Status.FAILURE,
+    errors.RoomNotFound: Status.FAILURE,
+    errors.RoomExists: Status.FAILURE,
+    errors.ChatRightMissing: Status.PERMISSION_DENIED,
+    errors.ChatTooFast: Status.FAILURE,
+    errors.InvalidMessage: Status.FAILURE,
 }
 
 
