@@ -30,7 +30,7 @@ from homeport.protocols.hptp.events import (
 )
 from homeport.protocols.hptp.limits import Limits
 from homeport.protocols.hptp.states import Role
-from homeport.protocols.hptp.strict_json import JsonObject
+from homeport.protocols.hptp.strict_json import Json, JsonObject
 from homeport.protocols.scram import Binding, ClientKeys, ScramClient
 
 PATIENCE_S = 20.0
@@ -275,7 +275,7 @@ class HptpClient:
             self.flush()
             view = view[credit:]
 
-    def begin_put(self, path: str, data: bytes, **arguments: Any) -> int:
+    def begin_put(self, path: Json, data: bytes, **arguments: Any) -> int:
         """REQUEST, DATA and END back to back."""
         stream = self.open("put", path=path, **arguments)
         self.send_body(stream, data)
@@ -283,10 +283,10 @@ class HptpClient:
             self.engine.send_end(stream, {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()})
         return stream
 
-    def put(self, path: str, data: bytes, **arguments: Any) -> JsonObject:
+    def put(self, path: Json, data: bytes, **arguments: Any) -> JsonObject:
         return self.finish(self.begin_put(path, data, size=len(data), **arguments)).result()
 
-    def get(self, path: str, **arguments: Any) -> bytes:
+    def get(self, path: Json, **arguments: Any) -> bytes:
         return self.finish(self.open("get", path=path, **arguments)).body
 
 

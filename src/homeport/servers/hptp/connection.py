@@ -37,6 +37,7 @@ from homeport.servers.hptp.operations import OPERATIONS
 from homeport.servers.hptp.proving import Proving
 from homeport.servers.hptp.session import HptpSession
 from homeport.servers.hptp.wire import Wire, WireState
+from homeport.servers.long_line import widen
 
 _log = logging.getLogger(__name__)
 
@@ -65,6 +66,7 @@ class HptpConnection(asyncio.BufferedProtocol):
         self._peer = "unix"
         self._unheard = _NOTHING  # clear bytes that wait for their turn
         self._tasks: set[asyncio.Task[None]] = set()
+        self._answering = False  # a proof's message is under way to its answer
         self._advancing = False
         self._planned = False  # more is to be heard, when others have had their turn
         self._flushing = False  # output is to be sent at the end of the turn
@@ -88,6 +90,7 @@ class HptpConnection(asyncio.BufferedProtocol):
         self._transport.set_write_buffer_limits(high=_BUFFERED_BYTES)
         address = transport.get_extra_info("peername")
         if isinstance(address, tuple):
+            widen(transport.get_extra_info("socket"))
             self._peer = str(address[0]).partition("%")[0]
         times = self._front.settings.times
         self._life.set(times.login_s)
@@ -286,9 +289,10 @@ class HptpConnection(asyncio.BufferedProtocol):
     # The login
 
     def _prove(self, message: JsonObject) -> None:
-        if self._tasks:
+        if self._answering:
             self.terminate("AUTH before the last one was answered", FaultCode.FRAME_UNEXPECTED.value)
             return
+        self._answering = True
         task = self._loop.create_task(self._answer_proof(message))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -313,6 +317,7 @@ class HptpConnection(asyncio.BufferedProtocol):
         except Exception:  # noqa: BLE001 - a mistake in one login must not leave its connection hanging
             _log.exception("a login failed")
             self._refuse_login(Refused(MISTAKE, MISTAKE_TEXT))
+        self._answering = False
         self.flush()
 
     async def _enter(self, proved: Proved, signature: str) -> None:

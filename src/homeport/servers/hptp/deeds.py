@@ -40,6 +40,11 @@ def stat(home: Home, arguments: Arguments) -> JsonObject:
     return found if digest is None else {**found, "sha256": digest}
 
 
+def resume_size(home: Home, arguments: Arguments) -> JsonObject:
+    """From which byte an upload may go on: the whole file's size, else that of what came of it."""
+    return {"size": home.resume_size(arguments["path"])}
+
+
 def make_directory(home: Home, arguments: Arguments) -> JsonObject:
     """`mkdir`."""
     path: VirtualPath = arguments["path"]

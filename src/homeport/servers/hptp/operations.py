@@ -116,6 +116,7 @@ OPERATIONS: dict[str, Row] = {
     "list": Row(partial(Listing, items=entries_of), _LISTED, looks_at="path"),
     "walk": Row(partial(Listing, items=tree_of), _LISTED, looks_at="path"),
     "stat": Row(_short(deeds.stat), _PATH, looks_at="path"),
+    "resume_size": Row(_short(deeds.resume_size), _PATH, looks_at="path"),
     "get": Row(Get, {"path": shape.PATH, "offset": shape.OFFSET, "length": shape.OPTIONAL_SIZE}, looks_at="path"),
     "put": Row(begin_put, _PUT, changes=("path",)),
     "mkdir": Row(_short(deeds.make_directory), {"path": shape.PATH, "parents": shape.FLAG}, changes=("path",)),
