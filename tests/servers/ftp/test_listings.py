@@ -169,9 +169,9 @@ def test_r1_each_step_reads_few_names_and_looks_only_at_those_it_shows(
     verb: str, text: str, looks: int, shown: int
 ) -> None:
     folder: Any = HugeFolder()
-    view = listings._View(folder, ROOT.join(text) if text else ROOT, lambda entry: entry.name)
-    lines = view.lines() if verb == "LIST" else listings._names(view, text or None)
-    blocks = listings._Blocks(lines, lambda lines: "".join(lines).encode())
+    view = listings._View(folder, ROOT.join(text) if text else ROOT)
+    found: Iterator[Any] = view.entries() if verb == "LIST" else listings._names(view, text or None)
+    blocks = listings._Blocks(found, lambda read: [str(one) for one in read], lambda lines: "".join(lines).encode())
     before = 0
     for _ in blocks:
         assert 0 < folder.read - before <= 512

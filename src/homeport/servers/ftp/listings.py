@@ -11,9 +11,9 @@ import fnmatch
 import itertools
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
+from typing import Any, Generic, TypeVar
 
 from homeport.core.entries import Entry, Kind
 from homeport.core.errors import NotADirectory, NotFound
@@ -32,46 +32,47 @@ from homeport.servers.ftp.transfer import Deed, Transfer
 _NAMES_A_BLOCK = 512  # some 40 KiB of lines, some milliseconds of work
 _FIRST_NAMES = 64  # a reader who waits sees something soon
 _MAGIC = re.compile(r"[*?[]")
-Lines = Iterator[str | None]  # None for a name that was read and is not shown
-LineOf = Callable[[Entry], str]
+T = TypeVar("T")
+Found = Iterator[T | None]  # what a listing shows, entry by entry or name by name; None for what it reads and hides
+LinesOf = Callable[[Sequence[T]], list[str]]  # many at once: a call for each would cost a tenth of a listing
 Encode = Callable[[list[str]], bytes]
 
 
 async def list_folder(session: FtpSession, request: Request) -> None:
     """LIST. The options that clients send (`-a`, `-la`) change nothing: all names are shown, in the long form."""
     wanted = argument_of(request, Listing)
-    view = _View(session.home, session.path(wanted.path), _long_line(session))
-    await _send(session, view.path, _Blocks(view.lines(), session.engine.names.encode_lines))
+    view = _View(session.home, session.path(wanted.path))
+    await _send(session, view.path, _Blocks(view.entries(), _long_lines(session), session.engine.names.encode_lines))
 
 
 async def list_names(session: FtpSession, request: Request) -> None:
     """NLST: names that can be used as they are in the next command (RFC 1123 section 4.1.2.7)."""
     wanted = argument_of(request, Listing)
     view = _View(session.home, session.path(wanted.path))
-    await _send(session, view.path, _Blocks(_names(view, wanted.path), session.engine.names.encode_lines))
+    await _send(session, view.path, _Blocks(_names(view, wanted.path), list, session.engine.names.encode_lines))
 
 
 async def list_facts(session: FtpSession, request: Request) -> None:
     """MLSD (RFC 3659 section 7)."""
     path = session.path(optional_text_of(request))
-    view = _View(session.home, path, _fact_line(session), folders_only=True)
-    await _send(session, path, _Blocks(view.lines(), session.engine.names.encode_lines))
+    view = _View(session.home, path, folders_only=True)
+    await _send(session, path, _Blocks(view.entries(), _fact_lines(session), session.engine.names.encode_lines))
 
 
 async def show_facts(session: FtpSession, request: Request) -> None:
     """MLST: one line, which names the file by its whole path."""
     path = session.path(optional_text_of(request))
     entry = await session.call(session.home.stat, path)
-    line = _fact_line(session)(entry._replace(name=str(path)))
-    session.reply(250, ("Facts:", line, "End"))
+    lines = _fact_lines(session)([entry._replace(name=str(path))])
+    session.reply(250, ("Facts:", *lines, "End"))
 
 
 async def list_here(session: FtpSession, request: Request) -> None:
     """STAT of a path: a listing on the control connection, whose lines are indented and so never look like a reply."""
     path = session.path(argument_of(request, Listing).path)
-    view = _View(session.home, path, _long_line(session))
+    view = _View(session.home, path)
     encode = session.engine.names.encode_lines
-    blocks = _Blocks(view.lines(), lambda lines: encode([f" {line}" for line in lines]))
+    blocks = _Blocks(view.entries(), _long_lines(session), lambda lines: encode([f" {line}" for line in lines]))
     try:
         block = await session.call_listing(next, blocks, None)
         session.write(encode([f"213-Status of {path}:"]))
@@ -85,7 +86,7 @@ async def list_here(session: FtpSession, request: Request) -> None:
     session.reply(213, "End")
 
 
-async def _send(session: FtpSession, path: VirtualPath, blocks: _Blocks) -> None:
+async def _send(session: FtpSession, path: VirtualPath, blocks: _Blocks[Any]) -> None:
     session.require_endpoint()
     try:
         first = await session.call_listing(
@@ -100,15 +101,16 @@ async def _send(session: FtpSession, path: VirtualPath, blocks: _Blocks) -> None
     session.reply(226, f"{blocks.count} entries.")
 
 
-class _Blocks:
-    """Lines, encoded block by block in whatever thread asks for the next one. `count` is how many lines so far.
+class _Blocks(Generic[T]):
+    """Lines, made and encoded block by block in whatever thread asks for the next one. `count`: lines so far.
 
     A block is empty when nothing is shown of the names that were read for it.
     """
 
-    def __init__(self, lines: Lines, encode: Encode) -> None:
+    def __init__(self, found: Found[T], lines_of: LinesOf[T], encode: Encode) -> None:
         self.count = 0
-        self._lines = lines
+        self._found = found
+        self._lines_of = lines_of
         self._encode = encode
         self._names = _FIRST_NAMES
 
@@ -116,17 +118,17 @@ class _Blocks:
         return self
 
     def __next__(self) -> bytes:
-        read = list(itertools.islice(self._lines, self._names))
+        read = list(itertools.islice(self._found, self._names))
         if not read:
             raise StopIteration
         self._names = _NAMES_A_BLOCK
-        lines = [line for line in read if line is not None]
+        lines = self._lines_of([one for one in read if one is not None])
         self.count += len(lines)
         return self._encode(lines) if lines else b""
 
     def close(self) -> None:
         """Close the folder, wherever the reading stands. Nobody may be in `next`."""
-        close: Callable[[], None] | None = getattr(self._lines, "close", None)
+        close: Callable[[], None] | None = getattr(self._found, "close", None)
         if close is not None:
             close()
 
@@ -137,22 +139,21 @@ class _View:
 
     home: Home
     path: VirtualPath
-    line_of: LineOf = attrgetter("name")
     folders_only: bool = False
 
-    def lines(self) -> Lines:
-        """The lines; nothing is opened before the first one is asked for. Blocks."""
+    def entries(self) -> Found[Entry]:
+        """What is shown; nothing is opened before the first entry is asked for. Blocks."""
         found = self.found()
         if found is None:
             with self.home.choose(self.path.parent, self.pattern()) as chosen:
-                yield from (entry and self.line_of(entry) for entry in chosen)
+                yield from chosen
         elif found.kind is Kind.DIRECTORY:
             with self.home.list(self.path) as entries:
-                yield from map(self.line_of, entries)
+                yield from entries
         elif self.folders_only:
             raise NotADirectory(str(self.path))
         else:
-            yield self.line_of(found)
+            yield found
 
     def found(self) -> Entry | None:
         """What the path names; None when it is a pattern. Blocks. Raises NotFound."""
@@ -168,7 +169,7 @@ class _View:
         return re.compile(fnmatch.translate(self.path.name)).match
 
 
-def _names(view: _View, text: str | None) -> Lines:
+def _names(view: _View, text: str | None) -> Found[str]:
     """Names as NLST with the argument `text` sends them: such as `a/b` for `NLST a` and for `NLST a/*`. Blocks.
 
     Names alone are read, for they are cheaper than entries.
@@ -188,15 +189,15 @@ def _names(view: _View, text: str | None) -> Lines:
         yield from (before + name if fits(name) else None for name in names)
 
 
-def _long_line(session: FtpSession) -> LineOf:
+def _long_lines(session: FtpSession) -> LinesOf[Entry]:
     line = ListLines(session.account.name, time.time()).line
     # `_value_` is what `value` looks up, ten times as fast: one for every file of a folder.
-    return lambda entry: line(entry.name, entry.kind._value_, entry)
+    return lambda entries: [line(entry.name, entry.kind._value_, entry) for entry in entries]
 
 
-def _fact_line(session: FtpSession) -> LineOf:
+def _fact_lines(session: FtpSession) -> LinesOf[Entry]:
     line = FactLines(session.settings.facts, session.account.rights.names()).line
-    return lambda entry: line(entry.name, entry.kind._value_, entry)
+    return lambda entries: [line(entry.name, entry.kind._value_, entry) for entry in entries]
 
 
 HANDLERS = {
