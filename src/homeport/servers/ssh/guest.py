@@ -185,11 +185,11 @@ class Guest(asyncssh.SSHServer):
         """Whether something is under way."""
         return bool(self._channels)
 
-    def end(self, reason: str) -> None:
-        """Disconnect; what was being sent is kept."""
+    def end(self, reason: str, code: int = asyncssh.DISC_BY_APPLICATION) -> None:
+        """Disconnect; what was being sent is kept. `code` as in RFC 4253 section 11.1."""
         self._reason = self._reason or reason
         if self._connection is not None and not self._lost:
-            self._connection.disconnect(asyncssh.DISC_BY_APPLICATION, reason)
+            self._connection.disconnect(code, reason)
 
     def abort(self) -> None:
         """Cut the connection now."""
@@ -211,7 +211,7 @@ class Guest(asyncssh.SSHServer):
     def _turn_away(self, name: str, error: HomeportError) -> None:
         reason = error.reason if isinstance(error, LoginRefused) else str(error)
         self._audit(LoginFailed(self._who, name, reason))
-        self.end(str(error))
+        self.end(str(error), asyncssh.DISC_TOO_MANY_CONNECTIONS)
 
     def _count_failure(self) -> None:
         self._failures += 1

@@ -19,7 +19,7 @@ from homeport.servers.ssh import algorithms
 from homeport.servers.ssh.commands import commands_ended
 from homeport.servers.ssh.guest import Front, Guest
 from homeport.servers.ssh.settings import SshSettings
-from homeport.servers.ssh.wire import Connection
+from homeport.servers.ssh.wire import Connection, encryption, key_exchange
 
 _log = logging.getLogger(__name__)
 
@@ -133,8 +133,8 @@ def connection_options(settings: SshSettings, front: Front) -> asyncssh.SSHServe
         server_factory=lambda: Guest(front),
         server_host_keys=keys,
         server_version="Homeport",
-        kex_algs=list(algorithms.KEY_EXCHANGE),
-        encryption_algs=list(algorithms.ENCRYPTION),
+        kex_algs=key_exchange(),
+        encryption_algs=encryption(),
         mac_algs=list(algorithms.MACS),
         compression_algs=list(algorithms.COMPRESSION),
         signature_algs=list(algorithms.SIGNATURES),

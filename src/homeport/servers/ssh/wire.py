@@ -7,7 +7,7 @@ what it leans on. Four things are added:
   to 4 GiB, and not whether the socket still takes anything.
 - The ciphers are offered when it is known what the client can (see `algorithms.offer_for`).
 - No empty packet goes before every packet: that was against a weakness of CBC, which is not spoken here.
-- Packets of one turn of the loop leave together.
+- Keys prove themselves by the signatures that were announced alone.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from typing import Any, cast
 
 import asyncssh
 from asyncssh.constants import MSG_IGNORE, MSG_KEXINIT
+from asyncssh.encryption import get_encryption_algs
+from asyncssh.kex import get_kex_algs
 from asyncssh.packet import SSHPacket
 
-from homeport.servers.ssh.algorithms import offer_for
+from homeport.servers.ssh.algorithms import ENCRYPTION, KEY_EXCHANGE, SIGNATURES, offer_for
 
 WINDOW_BYTES = 4 * 1024 * 1024  # what a client may send on a channel before it is read
 PACKET_BYTES = 128 * 1024
@@ -63,6 +65,12 @@ class Connection(asyncssh.SSHServerConnection):
         if pkttype != MSG_IGNORE:
             super().send_packet(pkttype, *args, handler=handler)
 
+    async def validate_public_key(self, username: str, key_data: bytes, msg: bytes, signature: bytes) -> bool:
+        """Refuse what asyncssh would still take: an RSA key may sign with SHA-1 there, whatever was announced."""
+        if signature and SSHPacket(signature).get_string().decode("ascii", "replace") not in SIGNATURES:
+            return False
+        return await super().validate_public_key(username, key_data, msg, signature)
+
     def log_sent_packet(self, *_: object, **__: object) -> None:
         """Nobody reads along."""
 
@@ -71,7 +79,8 @@ class Connection(asyncssh.SSHServerConnection):
     def process_packet(self, pkttype: int, pktid: int, packet: SSHPacket) -> Any:
         """Look into the client's algorithms before ours are told."""
         if pkttype == MSG_KEXINIT and not self._introduced:
-            self._enc_algs = offer_for(_ciphers_in(packet))
+            offered = offer_for(_ciphers_in(packet))
+            self._enc_algs = [name for name in self._enc_algs if name in offered]
             self._introduce()
         return super().process_packet(pkttype, pktid, packet)
 
@@ -130,6 +139,16 @@ class Channel(asyncssh.SSHServerChannel[bytes]):
             self._pause_resume_writing()
         else:
             super()._flush_send_buf()
+
+
+def key_exchange() -> list[str]:
+    """Ours, as far as the libraries on this machine have them: the newest and the oldest need not be there."""
+    return [name for name in KEY_EXCHANGE if name.encode() in get_kex_algs()]
+
+
+def encryption() -> list[str]:
+    """As `key_exchange`."""
+    return [name for name in ENCRYPTION if name.encode() in get_encryption_algs()]
 
 
 def _ciphers_in(packet: SSHPacket) -> list[bytes]:
