@@ -124,7 +124,9 @@ class HptpClient:
             made.settimeout(PATIENCE_S)
             made.connect(address)
             return made
-        return socket.create_connection(address, PATIENCE_S)
+        connection = socket.create_connection(address, PATIENCE_S)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return connection
 
     def close(self) -> None:
         with contextlib.suppress(OSError, ValueError):

@@ -45,7 +45,7 @@ class Batches:
             asyncio.get_running_loop().call_soon(self._start)
 
     async def close(self) -> None:
-        """Begin nothing more, and wait for what is under way; its answers are dropped."""
+        """Begin nothing more, and wait for what is under way."""
         self._closed = True
         self._waiting.clear()
         while self._running:
@@ -66,10 +66,8 @@ class Batches:
 
     async def _run(self, batch: Sequence[tuple[Job, Done]]) -> None:
         outcomes = await self._files.run_for(self._owner, _work, self._home, [job for job, _ in batch])
-        if self._closed:
-            return
         for (_, done), outcome in zip(batch, outcomes, strict=True):
-            done(outcome)
+            done(outcome)  # also when nobody waits any more: what was opened is closed by whoever asked for it
         self._settled()
 
 

@@ -13,7 +13,7 @@ from functools import partial
 from homeport.core.home import Home
 from homeport.protocols.hptp.strict_json import JsonObject
 from homeport.servers.hptp import arguments as shape
-from homeport.servers.hptp import deeds, tokens
+from homeport.servers.hptp import chat_operations, deeds, tokens
 from homeport.servers.hptp.arguments import Arguments, Shape, read_arguments
 from homeport.servers.hptp.listings import Listing, entries_of, tree_of
 from homeport.servers.hptp.requests import Brief, Request, Work
@@ -138,4 +138,7 @@ OPERATIONS: dict[str, Row] = {
     "token.create": Row(_token(tokens.create), {"label": shape.TEXT}),
     "token.list": Row(_token(tokens.of)),
     "token.revoke": Row(_token(tokens.revoke), {"id": shape.TEXT}),
+    "chat.key": Row(chat_operations.Key),
+    "chat.do": Row(chat_operations.Do, chat_operations.DO),
+    "chat.listen": Row(chat_operations.Listen, chat_operations.LISTEN),
 }

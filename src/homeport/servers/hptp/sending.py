@@ -121,7 +121,7 @@ class Get(Brief):
             return room[:count]
         except WouldBlock:
             self._reading = True
-            asyncio.get_running_loop().create_task(self._read(download, most))
+            self._session.spawn(self._read(download, most))
         except HomeportError as error:
             self._finish(error)
         return None

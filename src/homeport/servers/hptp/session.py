@@ -109,6 +109,7 @@ class HptpSession:
         self._operations = operations
         self._turns = Turns()
         self._work: dict[int, Work] = {}
+        self._holding: dict[int, Work] = {}  # uploads whose bytes wait for more, the longest silent first
         self._after: dict[int, Callable[[], None]] = {}  # what is done when a stream is answered
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopped = False
@@ -227,13 +228,20 @@ class HptpSession:
         self.engine.consumed(stream, amount)
         self.link.flush_soon()
 
-    def require_room(self) -> None:
-        """Refuse an upload that cannot go on while so much waits that those under way could not be given their bytes.
+    def hold(self, stream: int, work: Work) -> None:
+        """Bytes came that nobody can store before more come. When too much is held so, whoever was silent longest goes.
 
         Else a client that begins a thousand uploads at once and ends none of them would wait for itself for ever.
         """
-        if self.unstored > self.front.settings.limits.connection_window // 2:
-            raise Refused(TOO_MANY, "too many uploads at once that have not ended; end some of them first")
+        self._holding.pop(stream, None)
+        self._holding[stream] = work
+        while self.unstored > self.front.settings.limits.connection_window // 2 and self._holding:
+            silent = next(iter(self._holding))
+            self._holding.pop(silent).stop(TOO_MANY, "too many uploads at once that have not ended; end some of them")
+
+    def hold_no_more(self, stream: int) -> None:
+        """What came can be stored now, or is not wanted any more."""
+        self._holding.pop(stream, None)
 
     # How work is done
 
@@ -251,7 +259,11 @@ class HptpSession:
 
     def run(self, stream: int, work: Coroutine[Any, Any, JsonObject]) -> None:
         """Run `work`, whose result or exception is the answer."""
-        task = self._loop.create_task(self._run(stream, work))
+        self.spawn(self._run(stream, work))
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run `work`, which answers by itself, beside everything else; the session's end waits for it."""
+        task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

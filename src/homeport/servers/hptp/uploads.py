@@ -107,16 +107,14 @@ class SmallPut(Brief):
         if self._held > size:
             self._finish(SizeMismatch(str(self._request.arguments["path"]), size, self._held))
             return
-        try:
-            self._session.require_room()
-        except Refused as error:
-            self._finish(error)
+        self._session.hold(self._request.stream, self)
 
     def end(self, trailer: JsonObject) -> None:
         """See Work."""
         if not self._over:
             self._trailer = trailer
             self._ended = True
+            self._session.hold_no_more(self._request.stream)
             self._store_when_ready()
 
     def stop(self, code: str, reason: str) -> None:
@@ -161,6 +159,7 @@ class SmallPut(Brief):
 
     def _give_back(self) -> None:
         self._over = True
+        self._session.hold_no_more(self._request.stream)
         self._pieces.clear()
         held, self._held = self._held, 0
         if held:
@@ -196,10 +195,7 @@ class LargePut(Brief):
         self._heard_at = time.monotonic()
         self._news.set()
         if not self._begun:
-            try:
-                self._session.require_room()
-            except Refused as error:
-                self.stop(error.code, str(error))
+            self._session.hold(self._request.stream, self)
 
     def end(self, trailer: JsonObject) -> None:
         """See Work."""
@@ -234,6 +230,7 @@ class LargePut(Brief):
         upload = await session.call(self._open, session.home)
         try:
             self._begun = True
+            session.hold_no_more(self._request.stream)
             session.record.begin("upload", str(upload.path), total_bytes=arguments["size"])
             if arguments["resume"]:
                 prefix = await session.call(upload.sha256_so_far) if upload.offset else None
@@ -284,6 +281,7 @@ class LargePut(Brief):
 
     def _give_back(self) -> None:
         """Let go of what came and is not wanted any more."""
+        self._session.hold_no_more(self._request.stream)
         pieces, self._pieces = self._pieces, []
         if pieces:
             self._session.consumed(self._request.stream, sum(len(piece) for piece in pieces))
