@@ -98,3 +98,21 @@ def test_version_2_moves_the_servers_own_processes_and_no_others(tmp_path: Path,
     elif not strangers:
         cgroups._step_aside(service)
         assert (service / "homeport-server" / "cgroup.procs").read_text(encoding="ascii") == str(os.getppid())
+
+
+def test_groups_of_killed_servers_go(tmp_path: Path, own: Path) -> None:
+    own.write_text(V1, encoding="ascii")
+    pids = tmp_path / "cgroup" / "pids" / "a"
+    for folder in (tmp_path / "cgroup" / "memory" / "b" / "c", pids / "homeport-99999999-1", pids / "homeport-1-1"):
+        folder.mkdir(parents=True)
+    assert cgroups.find(tmp_path / "cgroup", own) is not None
+    assert [folder.name for folder in pids.iterdir()] == ["homeport-1-1"]
+
+
+def test_a_group_that_a_dead_process_of_our_number_left_is_taken_over(tmp_path: Path) -> None:
+    groups = cgroups.Groups((tmp_path,), lambda *_: {})
+    first = groups.make(1, 1).folders[0]
+    number = int(first.name.rpartition("-")[2])
+    for ahead in range(number + 1, number + 4):
+        (tmp_path / f"homeport-{os.getpid()}-{ahead}").mkdir()
+    assert groups.make(1, 1).folders[0].name == f"homeport-{os.getpid()}-{number + 1}"

@@ -120,8 +120,9 @@ def test_the_ledger_is_told_when_it_is_far_off(written: Count, recounts: int) ->
 
 
 def test_files_that_cannot_be_counted_again_and_again_stop_it() -> None:
-    disk = Disk(fails=[HomeUnavailable() for _ in range(9)])
+    disk = Disk()
     meter = disk.meter()
+    disk.fails = [HomeUnavailable() for _ in range(9)]
     assert [meter.look(float(tick)) for tick in range(1, 5)] == [None] * 4
     reason = "its files cannot be counted: this account's home is not available; tell the administrator"
     assert meter.look(5.0) == reason
@@ -132,8 +133,9 @@ def test_files_that_cannot_be_counted_again_and_again_stop_it() -> None:
 
 
 def test_a_ledger_that_is_busy_is_no_failure() -> None:
-    disk = Disk(fails=[LedgerBusy() for _ in range(9)])
+    disk = Disk()
     meter = disk.meter()
+    disk.fails = [LedgerBusy() for _ in range(9)]
     assert [meter.look(float(tick)) for tick in range(1, 9)] == [None] * 8
 
 
@@ -149,8 +151,10 @@ def test_a_ledger_that_is_busy_is_no_failure() -> None:
 def test_in_the_end_the_ledger_is_exact(
     fails: list[Exception], recounts: int, slept: int, said: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    disk = Disk(fails=fails)
-    disk.meter().settle()
+    disk = Disk()
+    meter = disk.meter()
+    disk.fails = list(fails)
+    meter.settle()
     assert (disk.recounts, len(disk.slept)) == (recounts, slept)
     assert said in caplog.text
 

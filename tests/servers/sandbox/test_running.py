@@ -205,3 +205,13 @@ def test_work_under_way_is_waited_for(confined: Confined) -> None:
 def test_commands_may_not_be_started_with_more_than_the_machine_allows(confined: Confined) -> None:
     said = run_on("asyncio", confined.run("ulimit -n; ulimit -c; ulimit -t", limits=Limits(open_files=64, cpu_s=7)))
     assert said.output == "64\n0\n7\n"
+
+
+def test_signals_that_the_server_ignores_are_not_ignored_by_commands(confined: Confined) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as workers do
+    try:
+        said = run_on("asyncio", confined.run("grep SigIgn /proc/self/status; kill -INT $$; sleep 10"))
+        assert said.output == f"SigIgn:\t{'0' * 16}\n"
+        assert said.status == 130
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -18,7 +18,7 @@ from pathlib import Path
 _ROOT = Path("/sys/fs/cgroup")
 _OWN = Path("/proc/self/cgroup")
 _NEEDED = ("memory", "pids")
-_LEAF = "homeport-server"
+_PREFIX, _LEAF = "homeport-", "homeport-server"
 _numbers = itertools.count(1)  # of groups that this process has made
 
 
@@ -55,12 +55,11 @@ class Groups:
 
     def make(self, memory_bytes: int, processes: int) -> Group:
         """A new group with these limits. Raises OSError."""
-        name = f"homeport-{os.getpid()}-{next(_numbers)}"
+        name = f"{_PREFIX}{os.getpid()}-{next(_numbers)}"
         made: list[Path] = []
         try:
             for parent in self.parents:
-                os.mkdir(parent / name, 0o700)
-                made.append(parent / name)
+                made.append(_fresh(parent / name))
                 self._limit(parent / name, memory_bytes, processes)
         except OSError:
             Group(tuple(made)).remove()
@@ -71,6 +70,16 @@ class Groups:
         for file, value in self.rules(memory_bytes, processes).items():
             with suppress(FileNotFoundError):  # another controller's, or a kernel without counted swap
                 _set(folder / file, value)
+
+
+def _fresh(folder: Path) -> Path:
+    """A new group, in the place of one that a dead process of the same number may have left."""
+    try:
+        os.mkdir(folder, 0o700)
+    except FileExistsError:
+        os.rmdir(folder)
+        os.mkdir(folder, 0o700)
+    return folder
 
 
 def _set(file: Path, value: int) -> None:
@@ -163,7 +172,11 @@ def _version_1(root: Path, places: dict[str, str]) -> Groups | None:
 
 
 def _usable(groups: Groups) -> Groups | None:
-    """The groups, if one can really be made."""
+    """The groups, if one can really be made; those that a killed server left go."""
+    for parent in groups.parents:
+        for left in parent.glob(f"{_PREFIX}[0-9]*-*"):
+            if not os.path.exists(f"/proc/{left.name.removeprefix(_PREFIX).partition('-')[0]}"):
+                Group((left,)).remove()
     try:
         groups.make(2**30, 64).remove()
     except OSError:

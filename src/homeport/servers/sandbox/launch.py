@@ -86,8 +86,9 @@ def status_of(confiner: Confiner, order: Order) -> int:
         _end(launched.bubblewrap)
         select.select([launched.first_fd], [], [], _PATIENCE_S)
         launched.close()
-        for descriptor in {launched.input, launched.output, launched.errors} - {None}:
-            os.close(descriptor)
+        for descriptor in {launched.input, launched.output, launched.errors}:
+            if descriptor is not None:
+                os.close(descriptor)
         if launched.group is not None:
             launched.group.remove()
 

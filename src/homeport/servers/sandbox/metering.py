@@ -30,7 +30,10 @@ _log = logging.getLogger(__name__)
 
 
 class Meter:
-    """One command's meter; its methods block and are called one at a time. `clock` and `sleep` are in seconds."""
+    """One command's meter, made before it begins; it blocks, and is called by one thread at a time.
+
+    `clock` and `sleep` are in seconds. Raises what `Outside` raises.
+    """
 
     def __init__(
         self,
@@ -44,6 +47,7 @@ class Meter:
         self._limits = limits
         self._clock = clock
         self._sleep = sleep
+        outside.note()  # before the command begins: whatever it writes is counted though this process dies
         self._at_start = outside.usage()
         self._reserve_bytes = min(limits.disk_reserve_bytes, outside.disk_free() // 2)
         self._cpu_s = 0.0

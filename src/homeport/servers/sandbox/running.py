@@ -22,6 +22,10 @@ from homeport.servers.sandbox.terminals import Size
 
 KILLED = 128 + signal.SIGKILL
 _PR_SET_CHILD_SUBREAPER = 36
+_FOR_COMMANDS = (
+    signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGALRM, signal.SIGUSR1, signal.SIGUSR2,
+    signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGCONT,
+)  # fmt: skip
 _LATE_S = 30.0  # processes in the middle of a slow disk's work end later
 _REMOVAL_TRIES = 20
 _REMOVAL_PAUSE_S = 0.05
@@ -41,6 +45,21 @@ def adopt_orphans() -> None:
     """Become the parent of sandboxes' first processes when bubblewrap has ended, so as to see and bury them."""
     with suppress(OSError, AttributeError):  # without it the machine's first process does
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def hear_signals() -> None:
+    """Ignore no signal that a command must hear: what is ignored here would be ignored by every command (signal(7)).
+
+    A handler is not inherited. Does nothing outside the main thread, which alone may set them.
+    """
+    with suppress(ValueError):
+        for number in _FOR_COMMANDS:
+            if signal.getsignal(number) is signal.SIG_IGN:
+                signal.signal(number, _nothing)
+
+
+def _nothing(_: int, __: object) -> None:
+    """As if it were ignored."""
 
 
 class RunningCommand:

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from homeport.servers.sandbox import bubblewrap
 from homeport.servers.sandbox.bubblewrap import Confiner, SandboxUnavailable
 from homeport.servers.sandbox.launch import Launched, LaunchFailed, Order, launch
-from homeport.servers.sandbox.running import RunningCommand, adopt_orphans
+from homeport.servers.sandbox.running import RunningCommand, adopt_orphans, hear_signals
 
 _STARTERS = 2  # one machine makes namespaces one after the other anyway
 _METERS = 4
@@ -68,6 +68,7 @@ class Sandbox:
             if self._confiner is None:
                 self._confiner = await self._off_loop(functools.partial(bubblewrap.prepare, self._scratch, self._path))
                 adopt_orphans()
+                hear_signals()
             return self._confiner
 
     async def start(self, make_order: Callable[[Confiner], Order]) -> RunningCommand:
