@@ -62,7 +62,8 @@ class Sftp:
         reader = Reader(made.packet())
         assert (reader.u8(), reader.u32()) == (Type.VERSION, 3)
         while not reader.ended:
-            made.extensions[reader.text()] = reader.text()
+            name = reader.text()
+            made.extensions[name] = reader.text()
         return made
 
     def write(self, data: bytes) -> None:
