@@ -85,6 +85,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
                     "ftp.port=0",
                     "time.port=0",
                     "ntp.port=0",
+                    "chat.port=0",
                     "hptp.port=0",
                     "ssh.port=0",
                     *overrides,

@@ -228,7 +228,7 @@ def test_other_verbs(start: Start) -> None:
     assert running.ask("kick", target="bob") == {"kicked": 1}
     assert running.ask("account-changed", account_id=7) == {"kicked": 1}
     assert running.ask("overrides") == {
-        "overrides": ["ftp.port=0", "time.port=0", "ntp.port=0", "hptp.port=0", "ssh.port=0"]
+        "overrides": ["ftp.port=0", "time.port=0", "ntp.port=0", "chat.port=0", "hptp.port=0", "ssh.port=0"]
     }
     refusals = [
         ("kick", {"target": "eve"}, "not-found", "no session and no account with a session is called 'eve'"),

@@ -32,6 +32,7 @@ OPTIONS = [
     "ftp.port=0",
     "time.port=0",
     "ntp.port=0",
+    "chat.port=0",
     "hptp.port=0",
     "ssh.port=0",
     "ftp.passive_ports=any",

@@ -30,6 +30,7 @@ SETTINGS = {
     "ftp.passive_ports": "any",
     "time.port": "0",
     "ntp.port": "0",
+    "chat.port": "0",
     "hptp.port": "0",
     "ssh.port": "0",
     "drain_timeout_s": "2",

@@ -67,6 +67,9 @@ def _datagrams(settings: Settings) -> Iterator[Listening]:
         yield Listening("time.port", time.port, time.listen, "udp", may_move=is_default(time))
     if ntp.enabled:
         yield Listening("ntp.port", ntp.port, ntp.listen, "udp", may_move=is_default(ntp))
+    chat = settings.chat
+    if chat.enabled:
+        yield Listening("chat.port", chat.port, chat.listen, "udp", may_move=is_default(chat))
 
 
 def _extensions(settings: Settings) -> Iterator[Listening]:

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
+from homeport.config.chat import ChatSettings
 from homeport.config.exec import ExecSettings
 from homeport.config.extensions import ExtensionSettings, ServiceName
 from homeport.config.ftp import FtpSettings
@@ -134,6 +135,7 @@ class Settings(Section):
     exec: ExecSettings = ExecSettings()
     time: TimeSettings = TimeSettings()
     ntp: NtpSettings = NtpSettings()
+    chat: ChatSettings = ChatSettings()
     tls: TlsSettings = TlsSettings()
     database: DatabaseSettings = DatabaseSettings()
     storage: StorageSettings = StorageSettings()

@@ -14,6 +14,7 @@ from homeport.config.processors import processors
 from homeport.core.audit_events import Kicked, Who
 from homeport.core.home import Modes
 from homeport.daemon.assignment import Assignment
+from homeport.daemon.chat_service import chat_access
 from homeport.daemon.errors import ControlRefused
 from homeport.daemon.housekeeping import Housekeeping
 from homeport.daemon.open_homes import OpenHomes
@@ -50,6 +51,7 @@ class ServerApp:
         self._logins = Offload(settings.limits.password_checks, name="logins")
         self._housekeeping = Housekeeping(self._services, self._homes, tidies_stages=assignment.slot == 0)
         self._recovering: asyncio.Task[None] | None = None
+        self._chat = chat_access(self._services, settings.chat)
         core = CoreAccess(
             login=self._services.login,
             sessions=self._services.sessions,
@@ -60,6 +62,7 @@ class ServerApp:
             audit=self._services.audit.write,
             keys=self._services.key_login,
             proofs=self._services.proofs,
+            chat=self._chat,
         )
         self._running = build_services(settings, core, self._place)
         self._verbs: dict[str, Callable[[Message], Awaitable[Message]]] = {
@@ -101,6 +104,8 @@ class ServerApp:
         self._files.close()
         self._listings.close()
         self._logins.close()
+        if self._chat is not None:
+            self._chat.threads.close()
         self._services.close()
 
     async def _status(self, _: Message) -> Message:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from homeport.config.model import Settings
+from homeport.daemon.chat_service import build_chat
 from homeport.daemon.extension_service import build_extensions
 from homeport.daemon.ftp_service import build_ftp
 from homeport.daemon.hptp_service import build_hptp
@@ -16,7 +17,7 @@ from homeport.servers.core_access import CoreAccess
 Build = Callable[[Settings, CoreAccess, Place], Iterable[Service]]
 
 # In the order in which they are bound. A protocol joins by one line.
-BUILDERS: tuple[Build, ...] = (build_ftp, build_ssh, build_hptp, build_time, build_ntp, build_extensions)
+BUILDERS: tuple[Build, ...] = (build_ftp, build_ssh, build_hptp, build_time, build_ntp, build_chat, build_extensions)
 
 
 def build_services(settings: Settings, core: CoreAccess, place: Place) -> list[Service]:

@@ -15,6 +15,7 @@ from homeport.core.key_login import KeyLogin
 from homeport.core.login import Login
 from homeport.core.proof_login import ProofLogin
 from homeport.core.sessions import SessionRecord, Sessions
+from homeport.servers.chat_access import ChatAccess
 from homeport.servers.offload import Offload
 from homeport.servers.rates import AccountRates
 
@@ -41,3 +42,4 @@ class CoreAccess:
     rates: AccountRates = field(default_factory=AccountRates)
     keys: KeyLogin | None = None
     proofs: ProofLogin | None = None
+    chat: ChatAccess | None = None

@@ -37,6 +37,7 @@ from homeport.protocols.chat.sending import Patience, Sending
 
 Where = Hashable
 _NEVER = float("inf")
+_PING_EVERY_S = 1.0
 _LAST_NUMBER = (1 << 62) - 1  # a key seals no more datagrams than that
 USED_UP = "the session's key has sealed all the datagrams that it may"
 
@@ -54,8 +55,8 @@ class Crypto:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`keeps_alive_s`: a ping goes out after so long a silence of ours (0: never); `gives_up_s`: after so long a
-    silence of the other side the session is over.
+    """`keeps_alive_s`: after so long a silence of the other side it is pinged, once a second, for either may be lost
+    (0: never); `gives_up_s`: after so long a silence the session is over.
     """
 
     patience: Patience = field(default_factory=Patience)
@@ -89,7 +90,7 @@ class Session:
         self._sending = Sending(options.patience)
         self._receiving = Receiving(options.max_message_bytes)
         self._number = 0
-        self._heard_at = self._spoke_at = now
+        self._heard_at = self._pinged_at = now
         self._ack_due: float | None = None
         self._unacknowledged = 0
         self._challenged: tuple[Where, bytes] | None = None
@@ -161,8 +162,6 @@ class Session:
         if self.peer is not None and self.closed is None:
             while plain := self._filled(now):
                 made.append((self._sealed(plain), self.peer))
-        if made:
-            self._spoke_at = now
         return made
 
     def deadline(self) -> float:
@@ -174,7 +173,7 @@ class Session:
         if self.peer is not None:
             times += [time for time in (self._ack_due, self._sending.due()) if time is not None]
             if options.keeps_alive_s:
-                times.append(self._spoke_at + options.keeps_alive_s)
+                times.append(self._next_ping_at())
         return min(times)
 
     def _opened(self, datagram: bytes) -> tuple[bytes | None, int]:
@@ -226,10 +225,14 @@ class Session:
         options = self._options
         if now >= self._heard_at + options.gives_up_s:
             self.close(f"nothing was heard for {options.gives_up_s:g} s")
-        elif options.keeps_alive_s and now >= self._spoke_at + options.keeps_alive_s:
+        elif options.keeps_alive_s and now >= self._next_ping_at():
+            self._pinged_at = now
             self.ping()
         if self._number >= _LAST_NUMBER:
             self.close(USED_UP)
+
+    def _next_ping_at(self) -> float:
+        return max(self._heard_at + self._options.keeps_alive_s, self._pinged_at + _PING_EVERY_S)
 
     def _filled(self, now: float) -> bytes:
         """The frames of one datagram; nothing when nothing is due."""
