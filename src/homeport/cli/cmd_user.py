@@ -14,6 +14,7 @@ from homeport.cli import options
 from homeport.cli.account_options import account_options, fields_of
 from homeport.cli.cmd_user_key import command as key_command
 from homeport.cli.cmd_user_stages import command as stages_command
+from homeport.cli.cmd_user_token import command as token_command
 from homeport.cli.lazy import SuggestingGroup
 from homeport.cli.terminal import printable, put, put_json, put_table, say
 
@@ -29,6 +30,7 @@ def command() -> None:
 
 
 command.add_command(key_command)
+command.add_command(token_command)
 command.add_command(stages_command)
 
 password_stdin = click.option("--password-stdin", is_flag=True, help="Read the password's line from standard input.")
