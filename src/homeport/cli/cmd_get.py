@@ -30,12 +30,15 @@ def command(words: tuple[str, ...], recursive: bool, as_json: bool, how: options
     on where it stopped, and one that is complete is success.
     """
     from homeport.cli.connecting import Connector
+
+    connector = Connector(how)
+    places, target = _ends(connector, words)
+    connector.begin(places[0])
+
     from homeport.cli.progress_choice import drawing
     from homeport.cli.stopping import sigterm_raises
     from homeport.cli.transferring import transfer
 
-    connector = Connector(how)
-    places, target = _ends(connector, words)
     with sigterm_raises():
         transfer(
             connector,

@@ -23,13 +23,16 @@ def command(
     Resume is the default: an interrupted upload goes on where it stopped, and one that is complete is success.
     """
     from homeport.cli.connecting import Connector
+
+    connector = Connector(how)
+    place = connector.remote_of(url)
+    connector.begin(place)
+
     from homeport.cli.progress_choice import drawing
     from homeport.cli.stopping import sigterm_raises
     from homeport.cli.transfer_items import local_sources, uploads
     from homeport.cli.transferring import transfer
 
-    connector = Connector(how)
-    place = connector.remote_of(url)
     sources = local_sources(files, recursive=recursive)
     with sigterm_raises():
         transfer(

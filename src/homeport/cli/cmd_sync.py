@@ -46,13 +46,16 @@ def command(
     more than --max-delete files, which is 50 or a tenth unless told otherwise.
     """
     from homeport.cli.connecting import Connector
+
+    connector = Connector(how)
+    ends = _ends(connector, source, target)
+    connector.begin(ends[0])
+
     from homeport.cli.progress_choice import drawing
     from homeport.cli.stopping import sigterm_raises
     from homeport.cli.sync_run import SyncRun
     from homeport.client.sync import SyncOptions
 
-    connector = Connector(how)
-    ends = _ends(connector, source, target)
     wishes = SyncOptions(delete=delete, max_delete=max_delete, checksum=checksum)
     drawn = drawing(moving, as_json=as_json)
     with sigterm_raises():

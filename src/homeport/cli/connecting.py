@@ -28,6 +28,7 @@ from homeport.client.secrets import account_of
 from homeport.client.url import RemoteUrl, is_url, parse_url, split_profile
 
 if TYPE_CHECKING:
+    from homeport.cli.ahead import Ahead
     from homeport.cli.connection_options import How, Moving
     from homeport.client.remote import Remote
     from homeport.client.ssh.connection import SshConnection
@@ -38,6 +39,7 @@ T = TypeVar("T")
 ANONYMOUS = "anonymous"
 DEFAULT_JOBS = 4
 _ATTEMPTS = 3
+_MADE_AHEAD = ("hp",)  # by the first contact nobody is asked about a key there
 
 
 class Asked(Credentials):
@@ -69,6 +71,7 @@ class Connector:
         self._passwords: dict[str, str] = {}  # of logins that worked, and what was read from standard input
         self._from_stdin: str | None = None
         self._profiles: dict[str, Profile] = {}
+        self._ahead: dict[str, Ahead] = {}
         self._passphrases: dict[str, str] = {}  # of key files, by their paths
 
     # --- what words stand for ---
@@ -99,9 +102,19 @@ class Connector:
 
     # --- connections ---
 
-    def dial(self, url: RemoteUrl, *, fresh: bool = False) -> Remote:
-        """A connection to the server of `url`, logged in; a `fresh` one uses no kept password. Raises ClientError."""
-        return self._log_in(url, lambda credentials: self._open(url, credentials, fresh=fresh), fresh=fresh)
+    def dial(self, url: RemoteUrl, *, fresh: bool = False, much: bool = False) -> Remote:
+        """A connection to the server of `url`, logged in; a `fresh` one uses no kept password, one for `much` may take
+        measures. Raises ClientError.
+        """
+        options = self.options_for(url, fresh=fresh, much=much)
+        return self._log_in(url, lambda credentials: self._open(url, credentials, options), fresh=fresh)
+
+    def begin(self, url: RemoteUrl) -> None:
+        """Make the first connection of `dialer` from now on, where that pays and nobody has to be asked."""
+        if url.scheme in _MADE_AHEAD and self._known_password(url, self.user_of(url), fresh=False) is not None:
+            from homeport.cli.ahead import Ahead
+
+            self._ahead[account_of(url)] = Ahead(lambda: self.dial(url, much=True))
 
     def dial_ssh(self, url: RemoteUrl) -> SshConnection:
         """The same for what is not about files. Raises ClientError."""
@@ -132,7 +145,12 @@ class Connector:
 
     def dialer(self, url: RemoteUrl) -> Callable[[], Remote]:
         """`dial` for a server, as the transfer engine wants it."""
-        return lambda: self.dial(url)
+
+        def dial() -> Remote:
+            ahead = self._ahead.pop(account_of(url), None)
+            return self.dial(url, much=True) if ahead is None else ahead.take()
+
+        return dial
 
     def user_of(self, url: RemoteUrl) -> str:
         """Who logs in: whom the URL names, else nobody in particular; by SSH, who works here."""
@@ -144,13 +162,12 @@ class Connector:
         """The password with which `dial` has logged in."""
         return self._passwords[account_of(url)]
 
-    def _open(self, url: RemoteUrl, credentials: Credentials, *, fresh: bool) -> Remote:
+    def _open(self, url: RemoteUrl, credentials: Credentials, options: ConnectionOptions) -> Remote:
         from homeport.client import dial
 
-        options = self.options_for(url, fresh=fresh)
         return dial.open_remote(url, credentials, self.trust_for(url), options)
 
-    def options_for(self, url: RemoteUrl, *, fresh: bool = False) -> ConnectionOptions:
+    def options_for(self, url: RemoteUrl, *, fresh: bool = False, much: bool = False) -> ConnectionOptions:
         """How to connect to the server of `url`; a `fresh` login is by password alone."""
         profile = self._profiles.get(account_of(url))
         charset = self.how.charset or (profile.charset if profile is not None else None) or "utf-8"
@@ -162,6 +179,7 @@ class Connector:
             keys=not fresh,
             identity=self.how.identity or (profile.identity if profile is not None else None),
             ask_passphrase=self._ask_passphrase,
+            much=much,
         )
 
     def trust_for(self, url: RemoteUrl) -> Trust:

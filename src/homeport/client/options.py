@@ -32,6 +32,7 @@ class ConnectionOptions:
     Times in seconds: `connect_timeout_s` for a connection and its handshake, `stall_timeout_s` without any byte.
     For SSH: without `keys` only a password will do; `identity` is the file of the one key to offer, in place of those
     of the agent and of the usual files; `ask_passphrase` is given its path, and is None where nobody can answer.
+    For HPTP: `much` is about to be moved, so that it is worth opening TCP's windows while the login goes on.
     """
 
     plain: bool = False
@@ -41,6 +42,7 @@ class ConnectionOptions:
     keys: bool = True
     identity: Path | None = None
     ask_passphrase: Callable[[str], str] | None = None
+    much: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -382,7 +382,7 @@ MISUSES: list[tuple[str, Role, Callable[[Connection], object], str]] = [
     ("proved again", Role.CLIENT, lambda engine: engine.authenticated(), "nothing is proved open"),
     ("data without head", Role.SERVER, lambda engine: engine.send_data(1, b"x"), "has said nothing yet"),
     ("a body for get", Role.CLIENT, lambda engine: engine.send_data(1, b"x"), "has said all that it had to say"),
-    ("a short ping", Role.CLIENT, lambda engine: engine.ping(b""), "8 bytes"),
+    ("a short ping", Role.CLIENT, lambda engine: engine.ping(b""), "a PING carries 8 to 16384 bytes"),
 ]
 
 

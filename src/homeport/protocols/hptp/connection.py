@@ -178,9 +178,10 @@ class Connection:
         self._reader.max_control = MAX_CONTROL_BYTES
 
     def ping(self, payload: bytes) -> None:
-        """Ask for a PONG with these 8 bytes."""
-        if len(payload) != PING_BYTES:
-            raise Misuse(f"a PING carries {PING_BYTES} bytes")
+        """Ask for a PONG with these bytes, 8 to 16,384. Long ones open TCP's window, both ways."""
+        least, most = PING_BYTES
+        if not least <= len(payload) <= most:
+            raise Misuse(f"a PING carries {least} to {most} bytes")
         if self._phase is not Phase.CLOSED:
             self._output.put(FrameType.PING, 0, payload)
 

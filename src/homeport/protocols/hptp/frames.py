@@ -16,7 +16,7 @@ from homeport.protocols.hptp.strict_json import MAX_CONTROL_BYTES
 HEADER = Struct("!IBBHI")
 HEADER_BYTES = HEADER.size
 MAX_PAYLOAD_BYTES = 1024 * 1024
-PING_BYTES = 8
+PING_BYTES = (8, 16 * 1024)
 MAX_STREAM = (1 << 31) - 1
 
 
@@ -40,7 +40,7 @@ class FrameType(enum.IntEnum):
 
 
 _TYPES: dict[int, FrameType] = {kind.value: kind for kind in FrameType}
-_FIXED = {FrameType.PING: PING_BYTES, FrameType.PONG: PING_BYTES, FrameType.WINDOW: 4}
+_SIZES = {FrameType.PING: PING_BYTES, FrameType.PONG: PING_BYTES, FrameType.WINDOW: (4, 4)}
 _DATA = FrameType.DATA
 
 Piece = tuple[FrameType, int, memoryview]
@@ -102,9 +102,13 @@ class FrameReader:
             raise ProtocolFault(FaultCode.FRAME_UNKNOWN, f"a frame of type {number}")
         if flags or zero:
             raise ProtocolFault(FaultCode.FRAME_MALFORMED, f"a {kind.name} frame with flags that this version has not")
-        if length > (self.max_payload if kind is _DATA else self.max_control):
+        if kind in _SIZES:
+            least, most = _SIZES[kind]
+        else:
+            least, most = (1, self.max_payload) if kind is _DATA else (0, self.max_control)
+        if length > most:
             raise ProtocolFault(FaultCode.FRAME_TOO_LONG, f"a {kind.name} frame of {length} bytes")
-        if length != _FIXED.get(kind, length) or (kind is _DATA and not length):
+        if length < least:
             raise ProtocolFault(FaultCode.FRAME_MALFORMED, f"a {kind.name} frame of {length} bytes")
         if stream > MAX_STREAM or ((not stream) != (kind < FrameType.WINDOW) and kind is not FrameType.WINDOW):
             raise ProtocolFault(FaultCode.STREAM_MALFORMED, f"a {kind.name} frame on stream {stream}")
