@@ -15,6 +15,7 @@ from homeport.core.errors import InvalidPath
 NAME_MAX_BYTES = 255  # NAME_MAX of every Linux file system
 PATH_MAX_BYTES = 4095  # PATH_MAX without its NUL
 DEPTH_MAX = 512
+_FEW = PATH_MAX_BYTES // (NAME_MAX_BYTES + 1)  # segments, of which the longest are still no path that is too long
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,9 @@ class VirtualPath:
                 del segments[-1:]
             elif segment not in ("", "."):
                 segments.append(segment)
+        # Most paths are short and ASCII, and no part of such a text can be too long or unsuitable; NUL is.
+        if len(text) <= NAME_MAX_BYTES and len(segments) <= _FEW and text.isascii() and "\0" not in text:
+            return VirtualPath(tuple(segments))
         return _checked(text, tuple(segments))
 
     def child(self, name: str) -> VirtualPath:

@@ -22,7 +22,8 @@ def argument_of(request: Request, kind: type[T]) -> T:
 
 def text_of(request: Request) -> str:
     """The argument of a shape such as PATH."""
-    return argument_of(request, str)
+    text = request.argument
+    return text if isinstance(text, str) else argument_of(request, str)
 
 
 def optional_text_of(request: Request) -> str | None:

@@ -66,7 +66,8 @@ async def extended_passive(session: FtpSession, request: Request) -> None:  # no
 
 
 def _listen(session: FtpSession) -> PassiveListener:
-    session.drop_endpoint()
+    if session.endpoint is not None:
+        session.drop_endpoint()
     local, peer = _addresses(session)
     listener = session.front.passive.open(local, peer, session.account.id)
     session.endpoint = listener

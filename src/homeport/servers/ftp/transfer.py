@@ -153,8 +153,8 @@ class Transfer:
         self._mover = mover
         pace: _Pace | None = None  # whoever never waits does not creep
         on_loop = True
+        self.check()
         while True:
-            self.check()
             try:
                 wants = mover.step_now() if on_loop else await mover.offload.run_for(self._owner, mover.step)
             except DataError:
@@ -171,6 +171,7 @@ class Transfer:
                 pace = _Pace(self.meter, patience_s, least)
             await self._wait(wants, mover.pause_s, patience_s)
             pace.check()
+            self.check()
 
     async def _wait(self, wants: Wants, pause_s: float, patience_s: float) -> None:
         assert self._connection is not None
