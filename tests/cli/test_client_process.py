@@ -35,7 +35,7 @@ SERVER_ONLY = (
     "homeport.daemon",
     "homeport.config",
 )
-HEAVY = ("prompt_toolkit", "rich", "asyncio", "keyring")
+HEAVY = ("prompt_toolkit", "rich", "asyncio", "keyring", "asyncssh", "homeport.client.ssh")
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from tests.interop.live_server import HOMEPORT, PATIENCE_S, require, running, wait_until
 
-pytestmark = pytest.mark.interop
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(400)]
 MIB = 1024 * 1024
 
 
