@@ -376,6 +376,7 @@ MISUSES: list[tuple[str, Role, Callable[[Connection], object], str]] = [
         "ITEMS is not to be said by the client",
     ),
     ("end by a server", Role.SERVER, lambda engine: engine.send_end(1, {}), "END is not to be said by the server"),
+    ("a request by a server", Role.SERVER, lambda engine: engine.open("put", {}), "no request can be made now"),
     ("a stream that is not", Role.SERVER, lambda engine: engine.send_result(7, {}), "stream 7, which is not open"),
     ("a stream to come", Role.CLIENT, lambda engine: engine.send_end(7, {}), "stream 7, which is not open"),
     ("auth again", Role.CLIENT, lambda engine: engine.send_auth({}), "AUTH after the proof"),

@@ -106,7 +106,8 @@ class Connection:
     def can_open(self) -> bool:
         """Whether the server would take one more request now."""
         return (
-            self._phase is Phase.OPEN
+            self.role is Role.CLIENT
+            and self._phase is Phase.OPEN
             and not self._streams.peer_leaves
             and self._streams.leaving_at is None
             and self.peer is not None
