@@ -94,6 +94,10 @@ class HptpRemote:
         """A request of this protocol's own, such as `token.create`; `doing` says it for people."""
         return self._wait(self.flow.ask(doing, op, **arguments))
 
+    def items(self, doing: str, op: str, **arguments: Json) -> Iterator[JsonObject]:
+        """As `ask`, for a request that is answered by items, one by one as they come."""
+        yield from self._each(self.flow.items(doing, op, **arguments))
+
     def stat(self, path: str) -> RemoteEntry:
         return self._wait(self.flow.stat(path))
 
