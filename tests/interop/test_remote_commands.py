@@ -200,7 +200,7 @@ def test_no_longer_allowed(server: LiveServer, account: Account, ssh: Ssh) -> No
     _, errors = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, errors) == (
         137,
-        b"homeport: stopped: remote commands were switched off for this account\n",
+        b"homeport: stopped: the account's rights were changed\n",
     )
 
 

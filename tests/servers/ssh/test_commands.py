@@ -21,6 +21,7 @@ from homeport.config.command_parameters import parse_type
 from homeport.core.errors import NotARegularFile, OutsideHome
 from homeport.core.home import Home
 from homeport.core.paths import VirtualPath
+from homeport.core.rights import Rights
 from homeport.core.sessions import Sessions
 from homeport.servers.sandbox.limits import Limits
 from homeport.servers.sandbox.named import NamedCommand
@@ -245,6 +246,23 @@ def test_a_home_with_the_servers_own_files_runs_nothing(tmp_path: Path, house: H
     assert done.stderr == b"homeport: this account's home holds the server's own files, so it cannot run commands\n"
 
 
+@pytest.mark.parametrize(
+    ("rights", "status", "output", "errors"),
+    [
+        ("all", 0, b"there\n", b""),
+        ("read-only", 1, b"", b"touch: cannot touch 'f': Read-only file system\n"),
+        ("list,read,write,mkdir", 1, b"", b"touch: cannot touch 'f': Read-only file system\n"),
+        ("upload-only", FAILED, b"", b"homeport: this account may not read its home, so it cannot run commands\n"),
+    ],
+)
+def test_rights_hold_for_commands(
+    server: RunningSsh, house: House, rights: str, status: int, output: bytes, errors: bytes
+) -> None:
+    house.accounts.update("alice", rights=Rights.parse(rights))
+    done = run(server, "touch f && echo there")
+    assert (done.exit_status, done.stdout, done.stderr) == (status, output, errors)
+
+
 # What is counted and bounded
 
 
@@ -366,7 +384,7 @@ def test_s4_nothing_survives_the_connection(server: RunningSsh, house: House, ho
     server.clients.wait(main())
     reasons = {
         "channel": "the client went away",
-        "no longer allowed": "remote commands were switched off for this account",
+        "no longer allowed": "the account's rights were changed",
     }
     assert log_of(house)[-1]["reason"] in (reasons.get(how), "the connection has ended", "the client went away")
     prove_exact(house)

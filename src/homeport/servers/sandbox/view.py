@@ -40,12 +40,15 @@ _PROFILE = r"""if [ "${BASH-}" ]; then PS1='\u@\h:\w\$ '; else PS1='$ '; fi
 class View:
     """What one command sees. `home` on the host is `inside` for it, and the account is called `name`.
 
+    It may change the home only if that is `writable`.
+
     `folders` are further ones that it may read; `private` ones are hidden wherever they lie in what it sees;
     `devices` are the nodes that stand in for the host's, by their names.
     """
 
     name: str
     home: Path
+    writable: bool = True
     network: bool = False
     folders: tuple[Path, ...] = ()
     private: tuple[Path, ...] = ()
@@ -131,7 +134,7 @@ def _writable(view: View) -> Iterator[str]:
     yield from ("--dir", "/var", "--symlink", "../tmp", "/var/tmp", "--dir", "/run")  # noqa: S108
     for folder in view.folders:
         yield from ("--ro-bind-try", str(folder), str(folder))
-    yield from ("--bind", str(view.home), view.inside)
+    yield from ("--bind" if view.writable else "--ro-bind", str(view.home), view.inside)
 
 
 def _masks(view: View) -> Iterator[str]:

@@ -14,7 +14,7 @@ from homeport.servers.sandbox.metering import Meter
 from homeport.servers.sandbox.running import RunningCommand
 from homeport.servers.sandbox.sandbox import Sandbox
 
-SWITCHED_OFF = "remote commands were switched off for this account"
+SWITCHED_OFF = "the account's rights were changed"
 
 
 class Watch:

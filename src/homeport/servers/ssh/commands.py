@@ -11,6 +11,7 @@ import logging
 import os
 import shlex
 import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
@@ -19,6 +20,7 @@ import asyncssh
 from homeport.core.audit_events import CommandBegun, CommandEnded, Refused
 from homeport.core.errors import HomeportError
 from homeport.core.home import Home
+from homeport.core.rights import Rights
 from homeport.servers.sandbox import view
 from homeport.servers.sandbox.bubblewrap import Confiner, SandboxUnavailable
 from homeport.servers.sandbox.environment import environment
@@ -36,6 +38,7 @@ from homeport.servers.ssh.shell_streams import Process, ShellStreams
 
 FAILED = 255  # what OpenSSH's client says when it was not the command that failed
 _LOGGED_LENGTH = 4096
+_SHOWN_LENGTH = 120
 _COUNTING_PATIENCE_S = 1.0  # a large home is counted on when the client has been told the status
 _DEED = "exec"
 
@@ -92,8 +95,8 @@ class _Request:
             began = time.monotonic()
             command = await self._sandbox.start(lambda confiner: self._order(confiner, chosen, home, meter))
             session.audit(CommandBegun(session.who, _logged(chosen)))
-            session.record.begin(_DEED, _logged(chosen))
-            watch = Watch(command, meter, self._settings.limits, lambda: chosen.named or home.account.allow_exec)
+            session.record.begin(_DEED, _logged(chosen)[:_SHOWN_LENGTH])
+            watch = Watch(command, meter, self._settings.limits, _still_allowed(home, chosen))
             ended = await self._attend(command, watch)
             counting = asyncio.ensure_future(self._sandbox.metered(meter.settle))
             with suppress(TimeoutError):
@@ -110,13 +113,16 @@ class _Request:
         real = os.path.realpath(home.account.home)
         if any(Path(os.path.realpath(folder)).is_relative_to(real) for folder in self._settings.private):
             raise CommandRefused("this account's home holds the server's own files, so it cannot run commands")
+        if not home.account.rights.allows(Rights.READ_ONLY):
+            raise CommandRefused("this account may not read its home, so it cannot run commands")
         return Meter(home.outside, self._settings.limits)
 
     def _order(self, confiner: Confiner, chosen: Chosen, home: Home, meter: Meter) -> Order:
         process, settings, name = self._process, self._settings, home.account.name
         seen = View(
             name=name,
-            home=Path(home.account.home),
+            home=home.account.home,
+            writable=home.account.rights.allows(Rights.ALL),
             network=chosen.network,
             folders=settings.folders,
             private=settings.private,
@@ -158,6 +164,12 @@ class _Request:
         with suppress(asyncssh.Error, OSError):
             self._process.stderr.write(f"homeport: {reason}\n".encode("utf-8", "backslashreplace"))
             self._process.exit(FAILED)
+
+
+def _still_allowed(home: Home, chosen: Chosen) -> Callable[[], bool]:
+    """Whether the account could still ask for it: what it sees of the home depends on its rights, too."""
+    rights = home.account.rights
+    return lambda: home.account.rights == rights and (chosen.named or home.account.allow_exec)
 
 
 def _logged(chosen: Chosen) -> str:
