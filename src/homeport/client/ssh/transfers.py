@@ -147,6 +147,7 @@ class SftpWriter:
         self._expected = expected
         self._unanswered: deque[tuple[int, Asked]] = deque()
         self._waiting = 0
+        self._is_closed = False
 
     def write(self, data: memoryview) -> None:
         most = self._extended.sizes.write
@@ -161,10 +162,14 @@ class SftpWriter:
             self._hear()
 
     def finish(self) -> Digest | None:
+        # Not after the answers to what was written, but with it: whatever was refused is heard of before anything gets
+        # its name, by this side on other servers, and by ours itself.
+        closed = self._link.send(asking.about, Type.CLOSE, self._handle)
+        self._is_closed = True
         while self._unanswered:
             self._hear()
         try:
-            self._link.confirm(self._link.send(asking.about, Type.CLOSE, self._handle), self._doing)
+            self._link.confirm(closed, self._doing)
         except ServerRefused as refused:
             if self._expected is not None and _NOT_AS_EXPECTED.search(refused.reply):
                 raise IntegrityMismatch(
@@ -178,7 +183,7 @@ class SftpWriter:
     def abort(self) -> None:
         if self._link.connection.is_ours:
             self._link.close()  # closing the file would give it its name
-        else:
+        elif not self._is_closed:
             self._link.let_go(self._handle)
 
     def _hear(self) -> None:
