@@ -11,7 +11,7 @@ from tests.contract.house import House
 from tests.contract.subject import HomeUnderTest
 
 # A protocol joins the suite by `factory_<name>.py` and its name here.
-FACTORIES = ("direct", "ftp", "sftp")
+FACTORIES = ("direct", "ftp", "sftp", "hptp")
 
 
 @pytest.fixture(params=FACTORIES)
