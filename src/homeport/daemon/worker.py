@@ -30,6 +30,9 @@ from homeport.servers.lifecycle import Address, Server
 _log = logging.getLogger(__name__)
 _PR_SET_PDEATHSIG = 1
 _HOUSEKEEPING_S = 5.0
+# How long a thread may compute while the event loop wants its turn. The interpreter's own 5 ms would be felt by every
+# client, and taken for a slow disk (servers/haste.py).
+_SWITCH_S = 0.0005
 
 
 class App(Protocol):
@@ -221,6 +224,7 @@ def main(build: Build) -> int:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     os.umask(0o077)
     _allow_many_files()
+    sys.setswitchinterval(_SWITCH_S)
     connection = socket.socket(fileno=os.dup(0))
     with open(os.devnull, "rb") as nothing:
         os.dup2(nothing.fileno(), 0)
