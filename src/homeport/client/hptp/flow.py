@@ -240,12 +240,15 @@ class HptpWriter:
             await self._exchange.result()
             raise self._exchange.nonsense(None)
 
-    async def finish(self, ours: Digest | None) -> Digest | None:
+    async def finish(self, ours: Digest | None) -> Digest:
         trailer: dict[str, Json] = {} if self._size is None else {"size": self._size}
         if ours is not None and ours.algorithm == SHA256:
             trailer["sha256"] = ours.value
         self._link.end(self._exchange, trailer)
-        return sha256_of((await self._exchange.result()).get("sha256"))
+        stored = sha256_of((await self._exchange.result()).get("sha256"))
+        if stored is None:
+            raise ProtocolViolation(f"cannot {self._exchange.doing}: the server does not say what it has stored")
+        return stored
 
     def abort(self) -> None:
         self._link.cancel(self._exchange, _NOT_WANTED)
