@@ -47,7 +47,7 @@ def failing(number: int) -> Callable[..., None]:
     return fail
 
 
-@pytest.mark.parametrize(("size", "left_size"), [(0, 0), (64 * 1024, 64 * 1024), (64 * 1024 + 1, 0)])
+@pytest.mark.parametrize(("size", "left_size"), [(0, 0), (16 * 1024, 16 * 1024), (16 * 1024 + 1, 0)])
 def test_a_replaced_file_becomes_a_blank_emptied_if_it_is_large(
     places: tuple[Place, Place], tmp_path: Path, size: int, left_size: int
 ) -> None:

@@ -224,6 +224,34 @@ def test_a_stage_is_removed_by_its_path(folder: StageFolder) -> None:
     assert folder.size_of(7, PATH) is None
 
 
+def test_a_stage_is_dropped_by_its_own_name_unless_it_is_being_written(folder: StageFolder) -> None:
+    assert folder.drop(7, stage_name(PATH)) == Count()
+    name = stage_of(folder, b"half")
+    with folder.open_or_create(7, PATH):
+        assert folder.drop(7, name) is None
+    assert folder.drop(7, name) == Count(4, 1)
+    assert folder.drop(7, name) == Count()
+
+
+def test_who_replaces_leaves_the_blanks_of_other_names_until_there_are_many(
+    folder: StageFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stages_module, "_BLANKS_KEPT", 2)
+    names = [stage_name(at(name)) for name in ("one", "two", "three")]
+
+    def leave_blank(path: VirtualPath) -> None:
+        with folder.open_or_create(7, path, replacing=True) as stage:
+            stage.took_place()
+
+    leave_blank(at("one"))
+    leave_blank(at("two"))
+    assert sorted(os.listdir(tmp_path / "stage" / "7")) == sorted(names[:2])
+    leave_blank(at("two"))  # its own
+    assert sorted(os.listdir(tmp_path / "stage" / "7")) == sorted(names[:2])
+    leave_blank(at("three"))  # there are many now: that of `two` is renamed
+    assert sorted(os.listdir(tmp_path / "stage" / "7")) == sorted([names[0], names[2]])
+
+
 def test_old_stages_expire_and_those_being_written_stay(folder: StageFolder, tmp_path: Path) -> None:
     assert folder.expire(7, 60, 1000) == Count()
     for name, age in (("old", 61), ("at-age", 60), ("young", 59), ("held", 1000)):

@@ -126,7 +126,8 @@ class AuditLog:
         self._waiting.append((self._clock(), event))
         if self._thread is None:
             self._start()
-        self._wake.set()
+        if not self._wake.is_set():  # a set one is cleared before what waits is written
+            self._wake.set()
 
     def flush(self) -> None:
         """Write what is waiting now; returns when it has been handed to the kernel."""

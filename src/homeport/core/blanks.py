@@ -33,7 +33,7 @@ MARK = stat_bits.S_ISVTX
 BLANK_MODE = MARK | 0o600
 
 _OLD = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-_FILLED_BYTES = 64 * 1024  # a blank may be as large; what is larger is emptied, for its room is nobody's
+_FILLED_BYTES = 16 * 1024  # a blank may be as large; what is larger is emptied, for its room is nobody's
 _YOUNG_NS = 2_000_000_000  # more than a clock is set back while somebody opens a file
 _OURS_ALONE: tuple[list[str], ...] = ([], [ATTRIBUTE])
 _CANNOT_EXCHANGE = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM})

@@ -17,7 +17,6 @@ import os
 import re
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -44,7 +43,7 @@ _TRIES = 16
 _MOMENT_S = 0.002
 _MOMENTS = 500
 _FOLDERS_HELD = 64  # descriptors of one process, whatever the number of accounts
-_BLANKS_KEPT = 32  # of one account by one process
+_BLANKS_KEPT = 256  # of one account by one process
 STAGE_MODE = 0o600
 PATCHED_MODE = 0o700  # of a stage whose bytes came in any order: its size says nothing of how much is there
 _NAME = re.compile(r"[0-9a-f]{64}")
@@ -129,13 +128,13 @@ class Stage:
     def took_place(self) -> None:
         """It was put in the place of another file, which may lie under the stage's name now, as a blank.
 
-        Of those only the latest are kept.
+        Of those only so many are kept.
         """
         blanks = self._folder.blanks
-        blanks.append(self.name)
-        while len(blanks) > _BLANKS_KEPT:
-            with suppress(OSError, IndexError):  # it costs nobody anything
-                _remove_unlocked(self.directory_fd, blanks.popleft(), lambda found: is_blank(found.mode))
+        while len(blanks) >= _BLANKS_KEPT:
+            with suppress(OSError, KeyError):  # it costs nobody anything
+                _remove_unlocked(self.directory_fd, blanks.popitem()[0], lambda found: is_blank(found.mode))
+        blanks[self.name] = None
 
     def close(self) -> None:
         """Let others have it, in place or not. May be called again."""
@@ -155,7 +154,7 @@ class AccountFolder:
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
-        self.blanks: deque[str] = deque()
+        self.blanks: dict[str, None] = {}  # a set of which any can be taken in one step, whatever other threads do
 
     def __del__(self) -> None:
         os.close(self.fd)
@@ -203,16 +202,19 @@ class StageFolder:
         if home.mount() != here:
             raise StageElsewhere
 
-    def open_or_create(self, account: int, path: VirtualPath) -> Stage:
-        """The stage of `path`, which is empty if it was not there before. Raises Busy when another upload has it."""
+    def open_or_create(self, account: int, path: VirtualPath, *, replacing: bool = False) -> Stage:
+        """The stage of `path`, which is empty if it was not there before. Raises Busy when another upload has it.
+
+        `replacing`: it will leave a blank of its name, so until there are many none is taken from another name.
+        """
         name = stage_name(path)
         with _storage_errors:
             folder = self._held(account)
             try:
-                found = _open_locked(folder, name)
+                found = _open_locked(folder, name, replacing)
             except FileNotFoundError:  # somebody removed the folder
                 folder = self._held(account, afresh=True)
-                found = _open_locked(folder, name)
+                found = _open_locked(folder, name, replacing)
         if found is None:
             del folder  # a traceback that somebody keeps must not keep the folder open
             raise Busy(str(path))
@@ -302,12 +304,14 @@ class StageFolder:
                 os.close(folder)
 
 
-def _open_locked(folder: AccountFolder, name: str) -> tuple[int, os.stat_result] | None:
+def _open_locked(folder: AccountFolder, name: str, replacing: bool) -> tuple[int, os.stat_result] | None:
     """The stage called `name`, locked, which may be a blank; None when somebody else has it."""
     slipped = waited = 0
+    own_alone = replacing and name not in folder.blanks and len(folder.blanks) < _BLANKS_KEPT
     while slipped < _TRIES and waited < _MOMENTS:
         try:
-            own = _rename_blank(folder, name) or _open_own(folder.fd, name, _NEW) or _open_own(folder.fd, name, 0)
+            own = None if own_alone else _rename_blank(folder, name)
+            own = own or _open_own(folder.fd, name, _NEW) or _open_own(folder.fd, name, 0)
         except _BlankHeldError:
             waited += 1
             time.sleep(_MOMENT_S)
@@ -350,10 +354,15 @@ def _open_own(folder: int, name: str, flags: int) -> tuple[int, os.stat_result] 
 
 
 def _rename_blank(folder: AccountFolder, name: str) -> tuple[int, os.stat_result] | None:
-    """A blank of ours that is called `name` from now on; None when there is none. It is locked before it is renamed."""
-    while folder.blanks:
-        with suppress(OSError, IndexError, _BlankHeldError):  # taken by another, or no such rename here
-            blank = folder.blanks.popleft()
+    """A blank of ours that is called `name` from now on; None when there is none. It is locked before it is renamed.
+
+    Best is the one that is called so already: a rename is the dearest call on an upload's way.
+    """
+    blanks = folder.blanks
+    while blanks:
+        with suppress(OSError, KeyError, _BlankHeldError):  # taken by another, or no such rename here
+            blank = name if name in blanks else blanks.popitem()[0]
+            blanks.pop(blank, None)
             own = _open_own(folder.fd, blank, 0)
             if own is None:
                 continue
@@ -363,7 +372,7 @@ def _rename_blank(folder: AccountFolder, name: str) -> tuple[int, os.stat_result
                         rename_to_new(Place(folder.fd, blank.encode()), Place(folder.fd, name.encode()))
                     return own
             except FileExistsError:  # a stage that is to go on, perhaps
-                folder.blanks.appendleft(blank)
+                blanks[blank] = None
                 os.close(own[0])
                 return None
             except OSError:

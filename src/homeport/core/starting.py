@@ -46,12 +46,12 @@ def start_upload(path: VirtualPath, wish: Wish, works: Works, stages: StageFolde
     works.disk.take(0)
     bill = Bill(works.ledger, works.account_id, Count.of(whole) if whole else NOTHING, wish.reservation)
     with works.ledger.changing(works.account_id):
-        stage = _opened(path, works, stages, bill)
+        stage = _opened(path, works, stages, bill, replacing=whole is not None)
     return _Start(path, works, stage, bill, whole).run(wish, ended)
 
 
-def _opened(path: VirtualPath, works: Works, stages: StageFolder, bill: Bill) -> Stage:
-    stage = stages.open_or_create(works.account_id, path)
+def _opened(path: VirtualPath, works: Works, stages: StageFolder, bill: Bill, *, replacing: bool) -> Stage:
+    stage = stages.open_or_create(works.account_id, path, replacing=replacing)
     if stage.created:
         try:
             bill.hold_file()
