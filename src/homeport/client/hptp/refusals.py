@@ -18,6 +18,8 @@ _BY_CODE: dict[str, type[ServerRefused]] = {
     "going-away": errors.RemoteBusy,
     "shutdown": errors.RemoteBusy,
     "too-many-sessions": errors.RemoteBusy,
+    "too-many-transfers": errors.RemoteBusy,
+    "stalled": errors.RemoteBusy,
     "quota-exceeded": errors.NoRoom,
     "storage-full": errors.NoRoom,
     "login-refused": errors.LoginFailed,
