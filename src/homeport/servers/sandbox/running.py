@@ -93,8 +93,8 @@ class RunningCommand:
         """
         if self._over:
             return False
-        group = self._foreground()
         with suppress(ProcessLookupError, PermissionError):
+            group = self._foreground()
             if group is not None and group > 0:
                 os.killpg(group, number)
                 return True

@@ -22,7 +22,7 @@ from homeport.servers.sandbox.launch import Launched, LaunchFailed, Order, launc
 from homeport.servers.sandbox.running import RunningCommand, adopt_orphans, hear_signals
 
 _STARTERS = 2  # one machine makes namespaces one after the other anyway
-_METERS = 4
+_METERS = 16  # a large home takes a thread for seconds, and the others are to be counted meanwhile
 _BROKEN = "the sandbox could not be made; the administrator finds the reason in the server's log"
 
 T = TypeVar("T")

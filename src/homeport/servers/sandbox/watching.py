@@ -6,6 +6,7 @@ The one rule: whoever stops a command says why, and the first reason is the one 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 from homeport.config.units import human_size
@@ -14,6 +15,7 @@ from homeport.servers.sandbox.metering import Meter
 from homeport.servers.sandbox.running import RunningCommand
 from homeport.servers.sandbox.sandbox import Sandbox
 
+_log = logging.getLogger(__name__)
 SWITCHED_OFF = "the account's rights were changed"
 
 
@@ -36,7 +38,7 @@ class Watch:
         return False
 
     async def keep(self, sandbox: Sandbox) -> None:
-        """Look after the command until cancelled."""
+        """Look after the command until cancelled; one that cannot be looked after any more is stopped."""
         loop = asyncio.get_running_loop()
         wall = loop.call_later(self._limits.wall_s, self._command.kill, f"it took {self._limits.wall_s:g} s")
         try:
@@ -47,6 +49,9 @@ class Watch:
                     reason = SWITCHED_OFF
                 if reason is not None:
                     self._command.kill(reason)
+        except Exception:  # noqa: BLE001 - logged; nothing runs unwatched
+            _log.exception("a command could not be watched any more")
+            self._command.kill("the server failed to watch it")
         finally:
             wall.cancel()
 

@@ -44,20 +44,22 @@ class ShellStreams:
         # asyncssh queues signals and sizes between the bytes of the input, where a command that reads none would
         # never hear of them.
         self._process.exception_received = self._told  # type: ignore[method-assign]
-        helpers = [asyncio.ensure_future(self._feed()), asyncio.ensure_future(self._until_gone())]
+        talking = [asyncio.ensure_future(self._drain(*pair)) for pair in self._outlets()]
+        helping = [asyncio.ensure_future(self._feed()), asyncio.ensure_future(self._until_gone())]
         try:
-            ended, _ = await asyncio.gather(self._command.wait(), self._drain_all())
+            ended, *_ = await asyncio.gather(self._command.wait(), *talking)
+            assert ended is not None
             return ended
         finally:
-            for helper in helpers:
-                helper.cancel()
-            await asyncio.gather(*helpers, return_exceptions=True)
+            for task in (*talking, *helping):
+                task.cancel()
+            await asyncio.gather(*talking, *helping, return_exceptions=True)
 
-    async def _drain_all(self) -> None:
-        outlets = [(self._command.output, self._process.stdout)]
+    def _outlets(self) -> list[tuple[Outlet, asyncssh.SSHWriter[bytes]]]:
+        both = [(self._command.output, self._process.stdout)]
         if self._command.errors is not None:
-            outlets.append((self._command.errors, self._process.stderr))
-        await asyncio.gather(*(self._drain(*pair) for pair in outlets))
+            both.append((self._command.errors, self._process.stderr))
+        return both
 
     async def _drain(self, outlet: Outlet, writer: asyncssh.SSHWriter[bytes]) -> None:
         while data := await outlet.read(BLOCK_BYTES):
