@@ -1,0 +1,1 @@
+"""`homeport chat`: what is said becomes lines, and lines become what is said."""
