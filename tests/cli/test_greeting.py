@@ -8,6 +8,7 @@ import pytest
 from homeport.cli.cmd_who import HEAD, _row, duration
 from homeport.cli.greeting import Greeting, url_host
 from homeport.daemon.certificate import CertificateFacts
+from homeport.daemon.host_keys import HostKeyFacts
 
 FACTS = CertificateFacts("aa", "bb", datetime(2036, 1, 1, tzinfo=UTC), ())
 
@@ -31,6 +32,17 @@ def test_with_tls() -> None:
         "-u 'o'\"'\"'neil' ftp://localhost:2121",
     ]
     assert greeting.ready_line() == "ready: ftp 0.0.0.0:2121, [::]:2121, ftps [::]:990"
+
+
+def test_with_ssh() -> None:
+    services = {"ssh": service("::1", 2122, "[::1]:2122")}
+    lines = Greeting(services, None, FACTS, "o'neil", HostKeyFacts("ssh-ed25519", "SHA256:x")).lines()
+    assert lines[3:] == [
+        "SSH host key: ssh-ed25519 SHA256:x",
+        "the same through SSH (compare the host key with the one above):",
+        "  sftp -P 2122 'o'\"'\"'neil'@::1",
+    ]
+    assert Greeting({"ssh": service(None, None, "unix:/x")}, None, FACTS, "bob").lines()[3:] == []
 
 
 def test_without_tls() -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from homeport.config.model import Settings
     from homeport.daemon.certificate import CertificateFacts
     from homeport.daemon.firstrun import FirstAccount
+    from homeport.daemon.host_keys import HostKeyFacts
     from homeport.daemon.instance import Instance
     from homeport.daemon.master import Running
     from homeport.daemon.services import Services
@@ -113,16 +114,25 @@ def _run(
 def _announce(instance: Instance, running: Running, prepared: Prepared, as_json: bool) -> None:
     from homeport.cli.greeting import Greeting
 
-    facts = prepared.facts
+    facts, host_key = prepared.facts, _host_key(instance, running)
     if as_json:
         fingerprint = None if facts is None else f"sha256:{facts.key_sha256}"
-        put_json({"event": "ready", "services": running.services, "fingerprint": fingerprint})
+        told = {"event": "ready", "services": running.services, "fingerprint": fingerprint}
+        put_json(told | ({} if host_key is None else {"ssh_fingerprint": host_key.fingerprint}))
         return
     certificate = None if facts is None else instance.path(running.settings.tls.certificate)
-    greeting = Greeting(running.services, certificate, facts, prepared.name)
+    greeting = Greeting(running.services, certificate, facts, prepared.name, host_key)
     for line in greeting.lines():
         put(line)
     put(greeting.ready_line())
+
+
+def _host_key(instance: Instance, running: Running) -> HostKeyFacts | None:
+    if "ssh" not in running.services:
+        return None
+    from homeport.daemon.host_keys import facts_of
+
+    return facts_of(instance)
 
 
 def _facts(instance: Instance, settings: Settings) -> CertificateFacts | None:

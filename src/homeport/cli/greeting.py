@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from homeport.daemon.certificate import CertificateFacts
+    from homeport.daemon.host_keys import HostKeyFacts
     from homeport.daemon.wire import Message
 
 _EVERYWHERE = {"0.0.0.0": "localhost", "::": "localhost"}  # noqa: S104 - compared, not bound
@@ -17,16 +18,20 @@ _EVERYWHERE = {"0.0.0.0": "localhost", "::": "localhost"}  # noqa: S104 - compar
 
 @dataclass(frozen=True, slots=True)
 class Greeting:
-    """`services` as `status` shows them; `certificate` is None where TLS is off; `name` is the account to show."""
+    """`services` as `status` shows them; `certificate` is None where TLS is off; `name` is the account to show.
+
+    `host_key` is the SSH server's, where it runs.
+    """
 
     services: dict[str, Message]
     certificate: Path | None
     facts: CertificateFacts | None
     name: str
+    host_key: HostKeyFacts | None = None
 
     def lines(self) -> list[str]:
         """Everything but the ready line."""
-        return [*self._addresses(), *self._fingerprints(), *self._commands()]
+        return [*self._addresses(), *self._fingerprints(), *self._commands(), *self._ssh_command()]
 
     def ready_line(self) -> str:
         """The line that scripts wait for."""
@@ -36,11 +41,15 @@ class Greeting:
         return [f"{name}: {', '.join(service['listen'])}" for name, service in self.services.items()]
 
     def _fingerprints(self) -> list[str]:
+        host_key = []
+        if self.host_key is not None:
+            host_key = [f"SSH host key: {self.host_key.kind} {self.host_key.fingerprint}"]
         if self.facts is None:
-            return ["TLS is off: passwords and files can be read on the way"]
+            return ["TLS is off: passwords and files can be read on the way", *host_key]
         return [
             f"key fingerprint: sha256:{self.facts.key_sha256}",
             f"certificate fingerprint: sha256:{self.facts.certificate_sha256}",
+            *host_key,
         ]
 
     def _commands(self) -> list[str]:
@@ -62,6 +71,16 @@ class Greeting:
             "to look around (lftp asks for the password):",
             # Without a slash at the end: lftp would go there before it has read the settings.
             f"  lftp -e {shlex.quote(lftp_settings)} -u {name} {url}",
+        ]
+
+    def _ssh_command(self) -> list[str]:
+        ssh = self.services.get("ssh")
+        if ssh is None or ssh["port"] is None:
+            return []
+        host = url_host(ssh["host"]).strip("[]")
+        return [
+            "the same through SSH (compare the host key with the one above):",
+            f"  sftp -P {ssh['port']} {shlex.quote(self.name)}@{host}",
         ]
 
 

@@ -86,6 +86,18 @@ def _certificate(who: Patient) -> Iterator[Result]:
     yield _expiry(path, (facts_of(path).not_after - datetime.now(UTC)).days)
 
 
+def _host_key(who: Patient) -> Iterator[Result]:
+    from homeport.daemon.host_keys import facts_of
+
+    if not who.settings.ssh.enabled:
+        return
+    found = facts_of(who.instance)
+    if found is None:
+        yield warn("there is no SSH host key yet", "`homeport serve` makes one")
+    else:
+        yield well(f"{found.kind} {found.fingerprint}")
+
+
 def _expiry(path: Path, days: int) -> Result:
     if days < 0:
         return fail(f"{path} has expired {-days} days ago", "replace it, then run `homeport reload`")
@@ -132,6 +144,7 @@ CHECKS: dict[str, Check] = {
     "server": _server,
     "accounts": _accounts,
     "certificate": _certificate,
+    "SSH host key": _host_key,
     "one file system": _storage,
     "fsync": _fsync,
 }

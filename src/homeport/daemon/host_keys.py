@@ -50,7 +50,7 @@ def facts_of(instance: Instance) -> HostKeyFacts | None:
     """The facts of the first key; None where there is none yet, or none that can be read."""
     try:
         line = instance.path(f"ssh/{_FIRST}.pub").read_text("ascii").split()
-        return HostKeyFacts(line[0], fingerprint_of(base64.b64decode(line[1])))
+        return HostKeyFacts(line[0], fingerprint_of(base64.b64decode(line[1], validate=True)))
     except (OSError, ValueError, IndexError):
         return None
 
