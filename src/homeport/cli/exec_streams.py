@@ -9,6 +9,7 @@ import codecs
 import json
 import os
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
@@ -61,7 +62,9 @@ class Spout:
         self._fd = fd
         self._shape = shape
         self._call_soon = call_soon
-        self._pending = bytearray()
+        # Pieces as they came: put together into one block they would be copied, and leave holes in the heap.
+        self._pending: deque[bytes] = deque()
+        self._pending_bytes = 0
         self._state = threading.Condition()
         self._is_full = False
         self._is_ending = False
@@ -73,16 +76,24 @@ class Spout:
         self.taken_bytes += len(data)
         shaped = self._shape(data)
         with self._state:
-            if self.failure is None:
-                self._pending += shaped
-            self._is_full = len(self._pending) > MAX_PENDING_BYTES
+            if shaped and self.failure is None:
+                self._pending.append(shaped)
+                self._pending_bytes += len(shaped)
+            self._is_full = self._pending_bytes > MAX_PENDING_BYTES
             self._state.notify()
             return not self._is_full
+
+    @property
+    def is_full(self) -> bool:
+        """See `client.ssh.command.Sink`."""
+        with self._state:
+            return self._is_full
 
     def finish(self) -> None:
         """Wait until everything is written. Raises what writing has raised."""
         with self._state:
-            self._pending += self._shape(b"", final=True)
+            if last := self._shape(b"", final=True):
+                self._pending.append(last)
             self._is_ending = True
             self._state.notify()
         while self._thread.is_alive():
@@ -104,8 +115,9 @@ class Spout:
                 self._state.wait()
             if not self._pending:
                 return None
-            data, self._pending = bytes(self._pending), bytearray()
-            if self._is_full:
+            data = self._pending.popleft()
+            self._pending_bytes -= len(data)
+            if self._is_full and self._pending_bytes <= MAX_PENDING_BYTES // 2:
                 self._is_full = False
                 self._call_soon(self.freed)
             return data
@@ -114,6 +126,7 @@ class Spout:
         with self._state:
             self.failure = failure
             self._pending.clear()
+            self._pending_bytes = 0
             self._is_full = False
         self._call_soon(self.freed)
         self._call_soon(self.broken)

@@ -26,6 +26,11 @@ class Sink(Protocol):
         """Whether more may come at once; after False it waits for `RemoteCommand.resume`."""
         ...
 
+    @property
+    def is_full(self) -> bool:
+        """Whether `resume` is still to be waited for."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -61,6 +66,7 @@ class RemoteCommand(asyncssh.SSHClientSession[bytes]):
         self._channel: asyncssh.SSHClientChannel[bytes] | None = None
         self._ended: Ended | None = None
         self._is_over = False
+        self._is_pausing = False
         self.writable: Callable[[], None] | None = None
         self._writing_paused = False
 
@@ -133,8 +139,9 @@ class RemoteCommand(asyncssh.SSHClientSession[bytes]):
 
     def data_received(self, data: bytes, datatype: int | None) -> None:
         """Output."""
-        if not self._sinks[datatype].take(data) and self._channel is not None:
-            self._channel.pause_reading()
+        if not self._sinks[datatype].take(data) and not self._is_pausing:
+            self._is_pausing = True
+            self._connection.driver.loop.call_soon(self._pause)
 
     def eof_received(self) -> bool:
         """No more output; the status is still to come."""
@@ -164,6 +171,14 @@ class RemoteCommand(asyncssh.SSHClientSession[bytes]):
         self._is_over = True
         self._channel = None
         self._connection.driver.wake()
+
+    def _pause(self) -> None:
+        """Not in the middle of a delivery: asyncssh gives the other side credit for all that it holds back, once the
+        first piece of it is delivered, so that whatever was held back then would add up without an end.
+        """
+        self._is_pausing = False
+        if self._channel is not None and any(sink.is_full for sink in self._sinks.values()):
+            self._channel.pause_reading()
 
     async def _open(self, command: str | None, window: Window | None) -> None:
         terminal = () if window is None else (window.columns, window.rows)
