@@ -160,7 +160,7 @@ class Conversation:
             return
         place = name if name.startswith(_DIRECT) else _DIRECT + name
         if text.strip():
-            await self.chat.say(place, text.strip())
+            await self.chat.mark_read(place, await self.chat.say(place, text.strip()))
         else:
             await self.go_to(place)
 
@@ -217,7 +217,7 @@ def _number(told: object, name: str) -> int:
 
 
 COMMANDS = {
-    "join": Command("ROOM", "go into a room, made where there is none; @NAME talks with one person", Conversation.join),
+    "join": Command("ROOM", "go into a room (made if there is none), or @NAME", Conversation.join),
     "leave": Command("[ROOM]", "leave a room", Conversation.leave),
     "rooms": Command("", "list the rooms, and what is unread", Conversation.list_rooms),
     "who": Command("[ROOM]", "list who is in a room", Conversation.list_people),

@@ -40,6 +40,7 @@ class Screen:
             complete_while_typing=False,
             style=self._style,
             bottom_toolbar=self._toolbar,
+            erase_when_done=True,  # what was typed comes back as what was said
             input=terminal,
             output=output,
         )
