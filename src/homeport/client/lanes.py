@@ -41,8 +41,8 @@ def wait_for(deed: Coroutine[Any, Any, T]) -> T:
             result: T = end.value
             return result
         woken = Event()
-        source.arm(woken.set)
         try:
+            source.arm(woken.set)
             woken.wait()
         except BaseException:
             deed.close()

@@ -319,6 +319,11 @@ def _put(session: Session, request: RequestReceived) -> None:
 
 def _mkdir(session: Session, request: RequestReceived) -> None:
     path = session.path_of(request)
+    if request.arguments.get("parents"):
+        segments = path.strip("/").split("/")
+        session.script.folders |= {"/" + "/".join(segments[:count]) for count in range(len(segments) + 1)}
+        session.engine.send_result(request.stream, {})
+        return
     if session.entry(path) is not None:
         session.engine.send_error(request.stream, "already-exists", f"{path}: is there already")
         return
