@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from homeport.cli import exec_streams, raw_terminal
 from homeport.cli.stopping import Terminated
 from homeport.cli.terminal import printable, put_json, say
+from homeport.client.errors import ConnectionFailed
 
 if TYPE_CHECKING:
     from homeport.cli.connecting import Connector
@@ -75,11 +76,11 @@ class _Running:
 
     def to_its_end(self) -> Ended:
         """Start it, and pass on whatever comes from either side."""
-        self._command.start(self._wish.line, self._window())
         with ExitStack() as stack:
+            stack.enter_context(self._signals())  # first: the command may be there, and signalled, at any moment
+            self._start()
             if self._wish.terminal:
                 stack.enter_context(raw_terminal.raw(0))
-            stack.enter_context(self._signals())
             self._input.start()
             ended = self._wait()
         for output in self._outputs:
@@ -87,6 +88,14 @@ class _Running:
         if self._reason is not None:
             raise self._reason
         return ended
+
+    def _start(self) -> None:
+        try:
+            self._command.start(self._wish.line, self._window())
+        except ConnectionFailed:
+            if self._reason is not None:
+                raise self._reason from None
+            raise
 
     def tell(self, ended: Ended, seconds: float) -> None:
         """The summary for scripts."""
@@ -167,17 +176,22 @@ class _Running:
                 self._loop.remove_signal_handler(number)
 
     def _interrupted(self) -> None:
-        if self._was_interrupted:
-            self._reason = KeyboardInterrupt()
-            self._command.hang_up()
+        if self._was_interrupted or not self._command.is_running:
+            self._end(KeyboardInterrupt())
             return
         self._was_interrupted = True
         self._command.send_signal("INT")
 
     def _terminated(self) -> None:
         self._command.send_signal("TERM")
-        self._reason = Terminated()
-        self._command.hang_up()
+        self._end(Terminated())
+
+    def _end(self, reason: BaseException) -> None:
+        self._reason = reason
+        if self._command.is_running:
+            self._command.hang_up()
+        else:
+            self._connection.interrupt()
 
     def _resized(self) -> None:
         self._command.resize(*raw_terminal.size())

@@ -97,6 +97,11 @@ class RemoteCommand(asyncssh.SSHClientSession[bytes]):
     # --- inside the loop ---
 
     @property
+    def is_running(self) -> bool:
+        """Whether there is a command to be signalled."""
+        return self._channel is not None
+
+    @property
     def may_write(self) -> bool:
         """Whether the server takes more input now; when it does again, `writable` is called once."""
         return not self._writing_paused
