@@ -131,7 +131,7 @@ def kill_midway(ssh: Ssh, command: list[str | Path], grown: Callable[[], bool]) 
 def test_sftp_goes_on_with_an_upload_that_was_killed(ssh: Ssh, make_file: MakeFile, resume: str) -> None:
     film = make_file()
     (ssh.folder / "batch").write_text(f"put {film} /film\n")
-    slow = [require("sftp"), *ssh.options, "-l", "8000", "-b", ssh.folder / "batch", "host"]
+    slow = [require("sftp"), *ssh.options, "-l", "800", "-b", ssh.folder / "batch", "host"]
     kill_midway(ssh, slow, lambda: ssh.server.usage(ssh.account)["used_bytes"] > 100_000)
     assert not (ssh.home / "film").exists()
     wait_until(lambda: not ssh.server.json("who"), "the session has ended")
@@ -267,7 +267,7 @@ def test_lftp_mirrors_a_tree_there_and_back(ssh: Ssh, tree: Path) -> None:
 
 def test_lftp_goes_on_with_an_upload_that_was_killed(ssh: Ssh, make_file: MakeFile) -> None:
     film = make_file()
-    slow = lftp_script(ssh, "set net:limit-total-rate 1000000", f"put {film} -o /film")
+    slow = lftp_script(ssh, "set net:limit-total-rate 100000", f"put {film} -o /film")
     kill_midway(ssh, slow, lambda: ssh.server.usage(ssh.account)["used_bytes"] > 100_000)
     wait_until(lambda: not ssh.server.json("who"), "the session has ended")
     call(lftp_script(ssh, f"put -c {film} -o /film"))
