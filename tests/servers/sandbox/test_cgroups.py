@@ -116,3 +116,17 @@ def test_a_group_that_a_dead_process_of_our_number_left_is_taken_over(tmp_path: 
     for ahead in range(number + 1, number + 4):
         (tmp_path / f"homeport-{os.getpid()}-{ahead}").mkdir()
     assert groups.make(1, 1).folders[0].name == f"homeport-{os.getpid()}-{number + 1}"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "ran_out"),
+    [
+        ("memory.events", "low 0\nmax 7\noom 1\noom_kill 1\n", True),
+        ("memory.events", "low 0\nmax 7\noom 1\noom_kill 0\n", False),
+        ("memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n", True),
+        ("memory.stat", "oom_kill 1\n", False),
+    ],
+)
+def test_whether_memory_ran_out(tmp_path: Path, name: str, text: str, ran_out: bool) -> None:
+    (tmp_path / name).write_text(text, encoding="ascii")
+    assert cgroups.Group((tmp_path / "elsewhere", tmp_path)).ran_out() is ran_out

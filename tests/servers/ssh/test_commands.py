@@ -341,6 +341,16 @@ def test_processor_time_of_all_processes_counts(server: RunningSsh) -> None:
     assert (done.exit_status, done.stderr) == (137, b"homeport: stopped: it has used its 1 s of processor time\n")
 
 
+@pytest.mark.parametrize("limits", [Limits(memory_bytes=100 << 20)])
+def test_s4_who_uses_up_his_memory_is_told(server: RunningSsh, house: House) -> None:
+    done = run(server, "exec python3 -c 'parts = [bytearray(10 << 20) for _ in range(100)]'")
+    if done.exit_status == 1:
+        assert b"MemoryError" in done.stderr  # no control groups here
+        return
+    assert (done.exit_status, done.stderr) == (137, b"homeport: stopped: the memory of 100.0 MiB was used up\n")
+    assert log_of(house)[-1]["reason"] == "the memory of 100.0 MiB was used up"
+
+
 @pytest.mark.parametrize("limits", [Limits(commands_per_account=1)])
 def test_one_at_a_time(server: RunningSsh) -> None:
     async def main() -> None:

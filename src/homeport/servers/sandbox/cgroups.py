@@ -33,6 +33,11 @@ class Group:
         for folder in self.folders:
             (folder / "cgroup.procs").write_text(str(pid), encoding="ascii")
 
+    def ran_out(self) -> bool:
+        """Whether the kernel has killed somebody in it because its memory was used up."""
+        lines = [line.split() for folder in self.folders for line in _told_of_memory(folder)]
+        return any(line[0] == "oom_kill" and line[1] != "0" for line in lines if len(line) == 2)
+
     def remove(self) -> bool:
         """Remove it, unless somebody is in it still; whether it is gone."""
         gone = True
@@ -44,6 +49,13 @@ class Group:
             except OSError:
                 gone = False
         return gone
+
+
+def _told_of_memory(folder: Path) -> list[str]:
+    for name in ("memory.events", "memory.oom_control"):  # versions 2 and 1
+        with suppress(OSError):
+            return (folder / name).read_text(encoding="ascii").splitlines()
+    return []
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,10 +35,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How it ended: `status` as a shell says it, 128 + n for signal n; `reason` where the server ended it."""
+    """How it ended: `status` as a shell says it, 128 + n for signal n; `reason` where the server ended it.
+
+    `out_of_memory`: the kernel killed something of it for its limit of memory.
+    """
 
     status: int
     reason: str | None = None
+    out_of_memory: bool = False
 
 
 def adopt_orphans() -> None:
@@ -139,10 +143,9 @@ class RunningCommand:
         self._kill_all()
         await self._bury()
         self._over = True
-        if launched.group is not None:
-            await _remove(launched.group)
+        out_of_memory = launched.group is not None and await _dissolve(launched.group)
         launched.close()
-        return Ended(KILLED if self._reason else _as_shell(status), self._reason)
+        return Ended(KILLED if self._reason else _as_shell(status), self._reason, out_of_memory)
 
     async def _bury(self) -> None:
         """Wait for the end of the first process, which is the end of all."""
@@ -156,13 +159,15 @@ class RunningCommand:
             os.waitpid(first, os.WNOHANG)  # noqa: ASYNC222 - it does not wait
 
 
-async def _remove(group: Group) -> None:
-    """The kernel counts a process out of its group a moment after its end."""
+async def _dissolve(group: Group) -> bool:
+    """Remove the group; whether its memory had run out. In a thread: the kernel may take long."""
+    ran_out = await asyncio.to_thread(group.ran_out)
     for _ in range(_REMOVAL_TRIES):
-        if group.remove():
-            return
-        await asyncio.sleep(_REMOVAL_PAUSE_S)
+        if await asyncio.to_thread(group.remove):
+            return ran_out
+        await asyncio.sleep(_REMOVAL_PAUSE_S)  # the kernel counts a process out of its group a moment after its end
     _log.warning("control groups of an ended command stay: %s", ", ".join(map(str, group.folders)))
+    return ran_out
 
 
 def _as_shell(status: int) -> int:

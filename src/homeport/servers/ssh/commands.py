@@ -17,6 +17,7 @@ from pathlib import Path
 
 import asyncssh
 
+from homeport.config.units import human_size
 from homeport.core.audit_events import CommandBegun, CommandEnded, Refused
 from homeport.core.errors import HomeportError
 from homeport.core.home import Home
@@ -101,12 +102,10 @@ class _Request:
             counting = asyncio.ensure_future(self._sandbox.metered(meter.settle))
             with suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.shield(counting), _COUNTING_PATIENCE_S)
-            seconds = round(time.monotonic() - began, 3)
-            session.audit(
-                CommandEnded(session.who, _logged(chosen), ended.status, watch.output_bytes, seconds, ended.reason)
-            )
+            seconds, reason = round(time.monotonic() - began, 3), self._reason(ended)
+            session.audit(CommandEnded(session.who, _logged(chosen), ended.status, watch.output_bytes, seconds, reason))
             session.record.rest()
-            self._tell(ended)
+            self._tell(ended.status, reason)
             await counting
 
     def _meter(self, home: Home) -> Meter:
@@ -152,11 +151,17 @@ class _Request:
             await asyncio.gather(watching, return_exceptions=True)
             command.close()
 
-    def _tell(self, ended: Ended) -> None:
+    def _reason(self, ended: Ended) -> str | None:
+        """What the command cannot have said itself of its end."""
+        if ended.reason is None and ended.out_of_memory:
+            return f"the memory of {human_size(self._settings.limits.memory_bytes)} was used up"
+        return ended.reason
+
+    def _tell(self, status: int, reason: str | None) -> None:
         with suppress(asyncssh.Error, OSError):
-            if ended.reason is not None:
-                self._process.stderr.write(f"homeport: stopped: {ended.reason}\n".encode())
-            self._process.exit(ended.status)
+            if reason is not None:
+                self._process.stderr.write(f"homeport: stopped: {reason}\n".encode())
+            self._process.exit(status)
 
     def _refuse(self, reason: str) -> None:
         session = self._session
