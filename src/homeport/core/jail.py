@@ -18,6 +18,7 @@ import os
 import stat as stat_bits
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 from homeport.core.beneath import Resolver, best_resolver
@@ -223,8 +224,9 @@ class Jail:
         """
         fd = self.open_directory(path)
         try:
-            with closing(entries_of(fd, self._lookup.errors(path))) as entries:
-                yield (self.see_through(path, entry) for entry in entries) if through_links else entries
+            links = partial(self.see_through, path) if through_links else None
+            with closing(entries_of(fd, self._lookup.errors(path), links)) as entries:
+                yield entries
         finally:
             os.close(fd)
 

@@ -11,12 +11,14 @@ import sys
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, nullcontext
 
-from homeport.core.entries import Entry
+from homeport.core.entries import Entry, Kind
 from homeport.core.paths import name_text
 
 
-def entries_of(fd: int, errors: AbstractContextManager[None] | None = None) -> Generator[Entry, None, None]:
-    """The entries of the folder `fd`, links as links, in the disk's order.
+def entries_of(
+    fd: int, errors: AbstractContextManager[None] | None = None, links: Callable[[Entry], Entry] | None = None
+) -> Generator[Entry, None, None]:
+    """The entries of the folder `fd` in the disk's order, links as links, or as what `links` makes of each.
 
     OSErrors of the reading go through `errors`, which may raise another in their place.
     """
@@ -28,7 +30,8 @@ def entries_of(fd: int, errors: AbstractContextManager[None] | None = None) -> G
                 looked = item.stat(follow_symlinks=False)
             except FileNotFoundError:
                 continue
-            yield entry_of(text(item.name) if text else item.name, looked)
+            entry = entry_of(text(item.name) if text else item.name, looked)
+            yield links(entry) if links and entry.kind is Kind.LINK else entry
 
 
 def chosen_of(
