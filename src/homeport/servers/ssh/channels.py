@@ -11,13 +11,13 @@ from typing import Any
 
 import asyncssh
 
+from homeport.servers.ssh.commands import run_process
 from homeport.servers.ssh.scp import run_scp
 from homeport.servers.ssh.session import SshSession
 from homeport.servers.ssh.sftp import SftpChannel
 
 _SFTP_VERSION = 3
 _SCP = "scp "
-_NOT_ENABLED = b"commands are not enabled on this server; use sftp or scp\n"
 
 Process = asyncssh.SSHServerProcess[bytes]
 
@@ -68,10 +68,6 @@ class SessionChannel(asyncssh.SSHServerSession[bytes]):
         return Process(self._run, None, _SFTP_VERSION, allow_scp=False)
 
     def _run(self, process: Process) -> Coroutine[Any, Any, None]:
-        try:
-            from homeport.servers.ssh.commands import run_process
-        except ImportError:
-            return _refuse(process)
         return run_process(process, self._session)
 
     # What is passed on
@@ -119,8 +115,3 @@ class SessionChannel(asyncssh.SSHServerSession[bytes]):
         self._gone(self)
         if self._inner is not None:
             self._inner.connection_lost(exc)
-
-
-async def _refuse(process: Process) -> None:
-    process.stderr.write(_NOT_ENABLED)
-    process.exit(1)
