@@ -5,7 +5,6 @@ One rule: nothing is sent to the server but what it takes to see its key.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -104,7 +103,7 @@ def _look(place: RemoteUrl, how: options.How) -> FirstContact | None:
         seen.append(contact)
         return False  # nothing more is said to this server
 
-    nobody = Trust(KnownHosts(Path("/dev/null")), ask=remember)
+    nobody = Trust(KnownHosts(None), ask=remember)
     connection = ConnectionOptions(stall_timeout_s=how.timeout_s)
     try:
         dial.open_remote(place, Credentials(ANONYMOUS, ""), nobody, connection).close()

@@ -33,9 +33,12 @@ Ask = Callable[[FirstContact], bool]
 
 
 class KnownHosts:
-    """The file of trusted keys. Reading a missing file is an empty one; writing replaces it whole, mode 0600."""
+    """The file of trusted keys. Reading a missing file is an empty one; writing replaces it whole, mode 0600.
 
-    def __init__(self, path: Path) -> None:
+    Without a file nobody is known, and nothing is kept.
+    """
+
+    def __init__(self, path: Path | None) -> None:
         self.path = path
 
     def fingerprint_of(self, server: str) -> str | None:
@@ -59,6 +62,8 @@ class KnownHosts:
         return self._read()
 
     def _read(self) -> dict[str, str]:
+        if self.path is None:
+            return {}
         try:
             tables = tomllib.loads(self.path.read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -70,7 +75,8 @@ class KnownHosts:
 
     def _write(self, known: dict[str, str]) -> None:
         tables = [f"[{toml_string(server)}]\nfingerprint = {toml_string(known[server])}\n" for server in sorted(known)]
-        replace_private(self.path, "\n".join([_HEAD, *tables]))
+        if self.path is not None:
+            replace_private(self.path, "\n".join([_HEAD, *tables]))
 
 
 @dataclass(frozen=True, slots=True)
