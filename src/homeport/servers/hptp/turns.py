@@ -1,107 +1,92 @@
 """Requests that name the same path have their turns in the order in which they came; all others run side by side.
 
-The one rule: whoever changes a path waits for those before him who change it, and whoever looks waits for them, too;
-nobody waits for one who merely looks, for a look at a file holds one version of it.
+The one rule: whoever changes paths waits for those before him who change one of them, and whoever looks waits for them,
+too; nobody waits for one who merely looks, for a look at a file holds one version of it.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
 
 from homeport.core.paths import VirtualPath
 
 
-class _Waiting(NamedTuple):
-    start: Callable[[], None]
-    changes: bool
+class _Ticket:
+    """One request in the lines of its paths. `before`: how many of these lines it does not lead yet."""
+
+    __slots__ = ("before", "changes", "over", "paths", "start")
+
+    def __init__(self, paths: Iterable[VirtualPath], start: Callable[[], None], *, changes: bool) -> None:
+        self.paths = frozenset(paths)
+        self.start = start
+        self.changes = changes
+        self.before = 0
+        self.over = False
 
 
 class Turns:
-    """The paths that are being changed, each with those who wait for it. For the event loop's thread."""
+    """A line for each path that is being changed, led by who changes it. For the event loop's thread.
+
+    Everybody joins all his lines when he comes, so nobody waits in a circle.
+    """
 
     def __init__(self) -> None:
-        self._held: dict[VirtualPath, deque[_Waiting]] = {}
-        self._freed: deque[VirtualPath] = deque()
-        self._calling = False
+        self._lines: dict[VirtualPath, deque[_Ticket]] = {}
+        self._ended: deque[_Ticket] = deque()
+        self._passing_on = False
 
     def look(self, path: VirtualPath, start: Callable[[], None]) -> None:
         """Call `start` when nobody who came before changes `path` any more; now, if nobody does."""
-        if not self._wait(path, _Waiting(start, changes=False)):
+        line = self._lines.get(path)
+        if line is None:
             start()
-
-    def change(self, paths: Sequence[VirtualPath], start: Callable[[], None]) -> Callable[[], None]:
-        """Call `start` when all `paths` are this request's; returns what gives them back, or ends the waiting."""
-        # In one order for all, or two who exchange two names would wait for each other.
-        change = _Change(self, sorted(set(paths), key=lambda path: path.segments), start)
-        change.take_next()
-        return change.end
-
-    def take(self, path: VirtualPath, waiting: _Waiting) -> bool:
-        """Whether `path` is the caller's now; else `waiting` is called when it is. For _Change alone."""
-        if self._wait(path, waiting):
-            return False
-        self._held[path] = deque()
-        return True
-
-    def give_back(self, path: VirtualPath) -> None:
-        """Let those have it who wait. For _Change alone."""
-        self._freed.append(path)
-        if self._calling:  # a thousand who end at once must not stand on each other's shoulders
-            return
-        self._calling = True
-        try:
-            while self._freed:
-                self._pass_on(self._freed.popleft())
-        finally:
-            self._calling = False
-
-    def _wait(self, path: VirtualPath, waiting: _Waiting) -> bool:
-        line = self._held.get(path)
-        if line is not None:
-            line.append(waiting)
-        return line is not None
-
-    def _pass_on(self, path: VirtualPath) -> None:
-        line = self._held[path]
-        while line:
-            following = line.popleft()
-            following.start()
-            if following.changes:
-                return
-        del self._held[path]
-
-
-class _Change:
-    """One request that changes `paths`, on its way to having all of them."""
-
-    __slots__ = ("_mine", "_over", "_paths", "_start", "_turns")
-
-    def __init__(self, turns: Turns, paths: list[VirtualPath], start: Callable[[], None]) -> None:
-        self._turns = turns
-        self._paths = paths
-        self._start = start
-        self._mine = 0
-        self._over = False
-
-    def take_next(self) -> None:
-        while self._mine < len(self._paths):
-            if not self._turns.take(self._paths[self._mine], _Waiting(self._taken, changes=True)):
-                return
-            self._mine += 1
-        self._start()
-
-    def end(self) -> None:
-        self._over = True
-        mine, self._mine = self._mine, 0
-        for path in self._paths[:mine]:
-            self._turns.give_back(path)
-        self._paths = self._paths[mine:]
-
-    def _taken(self) -> None:
-        self._mine += 1
-        if self._over:  # it gave up while it waited
-            self.end()
         else:
-            self.take_next()
+            line.append(_Ticket((path,), start, changes=False))
+
+    def change(self, paths: Iterable[VirtualPath], start: Callable[[], None]) -> Callable[[], None]:
+        """Call `start` when all `paths` are this request's; returns what gives them back, or ends the waiting."""
+        ticket = _Ticket(paths, start, changes=True)
+        for path in ticket.paths:
+            line = self._lines.setdefault(path, deque())
+            ticket.before += bool(line)
+            line.append(ticket)
+
+        def end() -> None:
+            if not ticket.over:
+                ticket.over = True
+                self._end(ticket)
+
+        if not ticket.before:
+            start()
+        return end
+
+    def _end(self, ticket: _Ticket) -> None:
+        self._ended.append(ticket)
+        if self._passing_on:  # a thousand who end at once must not stand on each other's shoulders
+            return
+        self._passing_on = True
+        try:
+            while self._ended:
+                over = self._ended.popleft()
+                for path in over.paths:
+                    self._leave(over, path)
+        finally:
+            self._passing_on = False
+
+    def _leave(self, ticket: _Ticket, path: VirtualPath) -> None:
+        line = self._lines[path]
+        if line[0] is not ticket:
+            line.remove(ticket)  # it gave up while it waited
+            return
+        line.popleft()
+        while line:
+            following = line[0]
+            if following.changes:
+                following.before -= 1
+                if not following.before and not following.over:
+                    following.start()
+                return
+            line.popleft()
+            following.start()
+        del self._lines[path]

@@ -206,9 +206,9 @@ class LargePut(Brief):
         """See Work."""
         if self._stopped is None:
             self._stopped = Refused(code, reason)
-            self._news.set()
-            self._give_back()
+            self._news.set()  # what came is still stored, to be continued
             if not self._started:
+                self._give_back()
                 self._session.refuse(self._request.stream, self._stopped)
 
     def stalls(self, now: float) -> bool:
@@ -219,7 +219,8 @@ class LargePut(Brief):
     async def _run(self) -> JsonObject:
         try:
             async with self._session.open_files:
-                self._check()
+                if not self._pieces:
+                    self._check()
                 return await self._receive()
         finally:
             self._stopped = self._stopped or Refused(MALFORMED, "the request has been answered")
@@ -234,7 +235,6 @@ class LargePut(Brief):
             session.record.begin("upload", str(upload.path), total_bytes=arguments["size"])
             if arguments["resume"]:
                 prefix = await session.call(upload.sha256_so_far) if upload.offset else None
-                self._check()
                 session.engine.send_head(self._request.stream, {"offset": upload.offset, "prefix_sha256": prefix})
                 session.link.flush_soon()
             await self._take_in(upload)
@@ -257,9 +257,9 @@ class LargePut(Brief):
         """Everything up to the client's END."""
         session = self._session
         while True:
-            self._check()
             pieces, self._pieces = self._pieces, []
             if not pieces:
+                self._check()
                 if self._trailer is not None:
                     return
                 self._news.clear()
