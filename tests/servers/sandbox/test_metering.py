@@ -69,6 +69,13 @@ def test_why_it_is_stopped(disk: Disk, cpu_s: float, reason: str | None) -> None
     assert disk.meter().look(cpu_s) == reason
 
 
+def test_files_without_a_name_count_too() -> None:
+    disk = Disk(Count(600, 1))
+    meter = disk.meter()
+    assert meter.look(1.0, lambda: 400) is None
+    assert meter.look(2.0, lambda: 401) == "the quota of 1000 bytes is used up"
+
+
 @pytest.mark.parametrize(
     ("at_start", "now", "reason"),
     [

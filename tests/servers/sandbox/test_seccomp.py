@@ -70,6 +70,10 @@ def verdict(code: bytes, machine: int, call: int, *arguments: int) -> int:
         ("ioctl", (0, 0xFFFFFFFF_00005412), refused(errno.EPERM)),  # CVE-2019-10063: the upper half counts for nothing
         ("ioctl", (0, 0x541C), refused(errno.EPERM)),
         ("ioctl", (0, 0x5413), ALLOWED),
+        ("fallocate", (3, 0, 0, 4096), ALLOWED),
+        ("fallocate", (3, 0x01, 0, 4096), refused(errno.EOPNOTSUPP)),
+        ("fallocate", (3, 0x11, 0, 4096), refused(errno.EOPNOTSUPP)),
+        ("fallocate", (3, 0x03, 0, 4096), ALLOWED),
         ("bpf", (), refused(errno.EPERM)),
         ("perf_event_open", (), refused(errno.EPERM)),
         ("userfaultfd", (), refused(errno.EPERM)),

@@ -30,7 +30,10 @@ class Stopped:
     def cpu_s(self) -> float:
         return 0.0
 
-    def look(self, _: float) -> str | None:
+    def unlinked_bytes(self) -> int:
+        return 0
+
+    def look(self, _: float, __: Callable[[], int]) -> str | None:
         if isinstance(self.reason, Exception):
             raise self.reason
         return self.reason

@@ -298,6 +298,25 @@ def test_s4_a_filler_with_empty_files_is_stopped_at_the_quota(server: RunningSsh
     prove_exact(house)
 
 
+def test_s4_a_filler_that_hides_its_files_is_stopped_at_the_quota(server: RunningSsh, house: House) -> None:
+    hide = 'eval "exec $i>f$i"; rm f$i; head -c 5000000 /dev/zero >&$i; sleep 0.1'
+    done = run(server, f"for i in 3 4 5 6 7 8 9; do {hide}; done; sleep 20")
+    assert (done.exit_status, done.stderr) == (137, b"homeport: stopped: the quota of 19.1 MiB is used up\n")
+    prove_exact(house)
+
+
+def test_s4_a_reader_that_goes_away_ends_endless_output(server: RunningSsh, house: House) -> None:
+    async def main() -> None:
+        async with await server.connect() as connection:
+            process = await connection.create_process("yes")
+            await process.stdout.readline()
+            process.close()
+            await until(lambda: log_of(house)[-1]["event"] == "exec")
+
+    server.clients.wait(main())
+    assert log_of(house)[-1]["reason"] == "the client went away"
+
+
 def test_no_file_gets_longer_than_the_quota(server: RunningSsh, house: House) -> None:
     done = run(server, "head -c 50000000 /dev/zero > f")
     assert done.exit_status != 0

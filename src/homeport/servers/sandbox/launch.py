@@ -68,6 +68,7 @@ class Launched:
     output: int
     errors: int | None
     group: Group | None
+    device: int  # that the home is on
 
     def close(self) -> None:
         """Close the descriptors that are left; the streams close their own."""
@@ -97,6 +98,7 @@ def launch(confiner: Confiner, order: Order) -> Launched:
     """Start the command. Raises LaunchFailed; then nothing is left of it."""
     try:
         with ExitStack() as undo, ExitStack() as theirs:
+            device = os.stat(order.view.home).st_dev
             ends = _Ends.make(order.terminal, undo, theirs)
             group = confiner.groups.make(order.limits.memory_bytes, order.limits.processes) if confiner.groups else None
             if group is not None:
@@ -115,7 +117,7 @@ def launch(confiner: Confiner, order: Order) -> Launched:
             os.write(let_go, b"1")
             os.close(let_go)
             undo.pop_all()
-            return Launched(process, first, first_fd, status, ends.input, ends.output, ends.errors, group)
+            return Launched(process, first, first_fd, status, *ends.ours, group, device)
     except (OSError, ValueError) as error:
         raise LaunchFailed(str(error)) from error
 
@@ -128,6 +130,11 @@ class _Ends:
     output: int
     errors: int | None
     given: tuple[int, int, int]
+
+    @property
+    def ours(self) -> tuple[int, int, int | None]:
+        """Our ends, in the order of the command's."""
+        return self.input, self.output, self.errors
 
     @classmethod
     def make(cls, terminal: Terminal | None, undo: ExitStack, theirs: ExitStack) -> _Ends:

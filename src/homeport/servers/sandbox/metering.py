@@ -29,6 +29,10 @@ _SETTLING_PAUSE_S = 1.0
 _log = logging.getLogger(__name__)
 
 
+def _nothing() -> int:
+    return 0
+
+
 class Meter:
     """One command's meter, made before it begins; it blocks, and is called by one thread at a time.
 
@@ -66,8 +70,11 @@ class Meter:
         usage = self._at_start
         return None if usage.quota_bytes is None else max(usage.quota_bytes, usage.used_bytes)
 
-    def look(self, cpu_s: float) -> str | None:
-        """Why the command is to be stopped, if it is; `cpu_s` is the processor time that it has used."""
+    def look(self, cpu_s: float, unlinked_bytes: Callable[[], int] = _nothing) -> str | None:
+        """Why the command is to be stopped, if it is; `cpu_s` is the processor time that it has used.
+
+        `unlinked_bytes` tells what it keeps on the disk without a name.
+        """
         self._worked, self._cpu_s = cpu_s != self._cpu_s, cpu_s
         if cpu_s > self._limits.cpu_s:
             return f"it has used its {self._limits.cpu_s:g} s of processor time"
@@ -75,7 +82,7 @@ class Meter:
             self._outside.note()
             if self._outside.disk_free() < self._reserve_bytes:
                 return "the server's disk is nearly full"
-            reason = self._count() if self._is_due() else None
+            reason = self._count(unlinked_bytes) if self._is_due() else None
         except LedgerBusy:
             return None
         except HomeportError as error:
@@ -103,12 +110,12 @@ class Meter:
         now = self._clock()
         return now >= self._next_count and (self._worked or now >= self._counted_at + _QUIET_S)
 
-    def _count(self) -> str | None:
+    def _count(self, unlinked_bytes: Callable[[], int]) -> str | None:
         began = self._clock()
-        count, usage = self._outside.measure(), self._outside.usage()
+        count, usage, unlinked = self._outside.measure(), self._outside.usage(), unlinked_bytes()
         self._counted_at = self._clock()
         self._next_count = self._counted_at + _SHARE * (self._counted_at - began)
-        reason = over(count, usage, self._at_start)
+        reason = over(count + Count(unlinked), usage, self._at_start)
         off = Count(abs(count.bytes - usage.used_bytes), abs(count.files - usage.used_files))
         if reason is None and (off.bytes > _DRIFT.bytes or off.files > _DRIFT.files):
             self._outside.recount()

@@ -114,6 +114,10 @@ class RunningCommand:
         """Seconds of processor time used so far."""
         return 0.0 if self._over else processes.cpu_s(self._launched.first)
 
+    def unlinked_bytes(self) -> int:
+        """What it has on the home's disk in files that it removed and keeps open, which no count of the home finds."""
+        return 0 if self._over else processes.unlinked_bytes(self._launched.first, self._launched.device)
+
     def close(self) -> None:
         """Close the streams; nobody may be reading or writing."""
         self._terminal = None

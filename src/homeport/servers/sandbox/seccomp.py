@@ -2,7 +2,8 @@
 
 The one rule: what is refused here is what namespaces and missing privileges leave open. A command's files belong to the
 server's own user outside the sandbox, so it must not make one that runs with that user's rights (set-uid, set-gid); the
-server's keys in the kernel are not its own; and nobody types into a terminal but its user.
+server's keys in the kernel are not its own; nobody types into a terminal but its user; and room on the disk beyond a
+file's end (fallocate(2)) would count for nobody.
 
 A filter cannot follow pointers (seccomp(2)), so calls that hide the mode behind one do not exist for a command:
 `openat2` and io_uring. Programs fall back to the older calls.
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 _SET_ID = stat.S_ISUID | stat.S_ISGID
 _CREATES = 0o100 | 0o20000000  # O_CREAT, O_TMPFILE: only then is there a mode
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
+_KEEP_SIZE, _PUNCH_HOLE = 0x01, 0x02  # of fallocate(2)
 
 # Classic BPF (linux/bpf_common.h): load a word, compare, return.
 _LOAD, _EQUAL, _ATLEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
@@ -73,6 +75,16 @@ def _no_typing() -> list[_Step]:
     ]
 
 
+def _no_hidden_room() -> list[_Step]:
+    return [
+        _argument(1),
+        (_ANY_BIT, 1, 0, _PUNCH_HOLE),  # it needs the other, and gives room back
+        (_ANY_BIT, 1, 0, _KEEP_SIZE),
+        _return(_ALLOW),
+        _refusal(errno.EOPNOTSUPP),
+    ]
+
+
 _MISSING, _FORBIDDEN = _never(errno.ENOSYS), _never(errno.EPERM)
 _RULES: dict[str, _Rule] = {
     "open": _plain_mode_if_made(1, 2),
@@ -95,6 +107,7 @@ _RULES: dict[str, _Rule] = {
     "perf_event_open": _FORBIDDEN,
     "userfaultfd": _FORBIDDEN,
     "ioctl": _no_typing,
+    "fallocate": _no_hidden_room,
 }
 _EVERYWHERE = {
     "io_uring_setup": 425,
@@ -109,14 +122,14 @@ MACHINES: dict[str, Machine] = {
         {
             "open": 2, "ioctl": 16, "creat": 85, "chmod": 90, "fchmod": 91, "mknod": 133, "add_key": 248,
             "request_key": 249, "keyctl": 250, "openat": 257, "mknodat": 259, "fchmodat": 268,
-            "perf_event_open": 298, "bpf": 321, "userfaultfd": 323,
+            "fallocate": 285, "perf_event_open": 298, "bpf": 321, "userfaultfd": 323,
         } | _EVERYWHERE,
         foreign_from=0x40000000,  # x32
     ),
     "aarch64": Machine(
         0xC00000B7,
         {
-            "ioctl": 29, "mknodat": 33, "fchmod": 52, "fchmodat": 53, "openat": 56, "add_key": 217,
+            "ioctl": 29, "mknodat": 33, "fallocate": 47, "fchmod": 52, "fchmodat": 53, "openat": 56, "add_key": 217,
             "request_key": 218, "keyctl": 219, "perf_event_open": 241, "bpf": 280, "userfaultfd": 282,
         } | _EVERYWHERE,
     ),

@@ -56,4 +56,4 @@ class Watch:
             wall.cancel()
 
     def _look(self) -> str | None:
-        return self._meter.look(self._command.cpu_s())
+        return self._meter.look(self._command.cpu_s(), self._command.unlinked_bytes)
