@@ -215,11 +215,12 @@ def options_before_batch(command: list[str | Path]) -> list[str | Path]:
 def rclone(ssh: Ssh) -> Callable[..., str]:
     program = require("rclone")
     remote = f":sftp,host={HOST},port={ssh.port},user={ssh.account.name},key_file={ssh.key},shell_type=none:"
-    flags = ["--config", ssh.folder / "rclone.conf", "--retries", "1", "--low-level-retries", "1"]
+    flags = ["--config", f"{ssh.folder}/rclone.conf", "--retries", "1", "--low-level-retries", "1"]
 
     def run(verb: str, *arguments: str | Path) -> str:
-        words: list[str | Path] = [
-            remote + word[7:] if isinstance(word, str) and word.startswith("remote:") else word for word in arguments
+        words = [
+            remote + word.removeprefix("remote:") if isinstance(word, str) and word.startswith("remote:") else str(word)
+            for word in arguments
         ]
         return call([program, verb, *flags, *words])
 
