@@ -47,4 +47,7 @@ class Chat:
         return outcome
 
     def heard(self, name: str, room: str) -> list[tuple[int, str, str]]:
-        return [(said.id, said.sender, said.text) for said in self.log.history(self.ids[name], room, after=0)]
+        heard: list[tuple[int, str, str]] = []
+        while some := self.log.history(self.ids[name], room, after=len(heard), limit=200):
+            heard += [(said.id, said.sender, said.text) for said in some]
+        return heard

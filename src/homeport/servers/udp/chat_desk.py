@@ -59,6 +59,7 @@ class Seat:
         self.account_id = 0
         self.account = ""
         self.early: list[bytes] = []
+        self.refusal: str | None = None
         self.touched: Callable[[Seat], None] = lambda _: None
 
     def push(self, message: bytes) -> None:
@@ -143,8 +144,8 @@ class Desk:
 
     def _admitted(self, seat: Seat, guest: Any) -> None:
         if isinstance(guest, BaseException):
-            seat.session.close(str(guest) if isinstance(guest, HomeportError) else "the server made a mistake")
-            self._touch(seat)
+            seat.refusal = str(guest) if isinstance(guest, HomeportError) else "the server made a mistake"
+            self._refuse(seat)
             return
         seat.guest, seat.account = guest, guest.account
         if seat.session.closed is not None:
@@ -154,7 +155,14 @@ class Desk:
         for message in early:
             self._do(seat, message)
 
+    def _refuse(self, seat: Seat) -> None:
+        """Say why, as soon as it is proven that somebody listens there."""
+        if seat.refusal is not None and seat.session.peer is not None:
+            seat.session.close(seat.refusal)
+            self._touch(seat)
+
     def _hear(self, seat: Seat) -> None:
+        self._refuse(seat)
         for message in seat.session.messages():
             if seat.guest is not None:
                 self._do(seat, message)
