@@ -152,13 +152,15 @@ class Engine:
             self.notify(Notice("something has failed, so what was to come after it is left out"))
             return
         job.feed(phase.items)
-        self._work(job, max(1, self.options.jobs))
+        # Threads that share one connection would only wait for each other.
+        self._work(job, 1 if self._pool.does_many else max(1, self.options.jobs))
         while job.has_leftovers:  # an item that was left to a worker which was just going
             self._work(job, 1)
         if job.crash is not None:
             raise job.crash
 
     def _work(self, job: Job, workers: int) -> None:
+        job.workers = workers
         threads = [self._thread(job, number) for number in range(workers)]
         try:
             for thread in threads:

@@ -44,6 +44,7 @@ class Job:
         self.notify = notify
         self.ending = threading.Event()
         self.crash: BaseException | None = None
+        self.workers = 1  # threads, which share what the process may have open
         self._source: Iterator[Item] = iter(())
         self._heard = heard
         self._source_lock = threading.Lock()

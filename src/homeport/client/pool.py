@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 
 from homeport.client.errors import ClientError
+from homeport.client.flow import flow_of
 from homeport.client.remote import Remote
 
 
@@ -36,6 +37,12 @@ class Pool:
         with self._lock:
             self._busy.append(remote)
         return remote
+
+    @property
+    def does_many(self) -> bool:
+        """Whether one connection does many things at a time, as far as one is here to tell."""
+        with self._lock:
+            return any(flow_of(remote)[1] > 1 for remote in self._idle)
 
     def _dial_in_turn(self) -> Remote:
         if self._has_dialled:

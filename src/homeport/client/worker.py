@@ -121,7 +121,7 @@ class Worker:
                 return None
             else:
                 self._flow, lanes = flow_of(self._remote)
-                self._lanes.most = max(1, min(lanes, spare_descriptors() // max(1, self._options.jobs)))
+                self._lanes.most = max(1, min(lanes, spare_descriptors() // self._job.workers))
                 await self._ask_late_again(self._flow)
         return self._flow
 

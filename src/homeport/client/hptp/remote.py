@@ -20,7 +20,7 @@ from homeport.client.walking import Walked
 from homeport.protocols.hptp.strict_json import Json, JsonObject
 
 T = TypeVar("T")
-LANES = 256  # deeds at a time in one thread, where that many files may be open
+LANES = 1024  # deeds at a time in one thread, where that many files may be open
 
 _ABILITIES = Abilities(
     digests=("SHA-256", "SHA-512", "SHA-1", "MD5", "CRC32"),
