@@ -161,6 +161,8 @@ def measure(peers: list[Peer], root: Path, mib: int, rounds: int) -> None:
                     peer.run(job, f"-rm {'big' if 'big' in commands else 'small/*'}\n", client)
                     peer.results.pop(job, None) if not round_ else peer.results[job].pop()
                 peer.run(job, commands, client)
+                took, work = peer.results[job][-1]
+                print(f"round {round_ + 1}: {job}, {peer.name}: {took:.2f} s, {work:.2f} CPU-s", flush=True)
                 if "big" in commands and job.startswith("get"):
                     subprocess.run(["cmp", "big", "back"], cwd=client, check=True)
 
