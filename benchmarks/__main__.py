@@ -60,14 +60,25 @@ def measure(row: Row, targets: list[Target], rounds: int) -> list[Outcome]:
         for target in targets:
             if target.name not in found:
                 continue
-            try:
-                found[target.name].append(row.probe(target))
-            except Exception as failure:  # noqa: BLE001 - one server's trouble must not cost an hour of the others' figures
-                print(f"{row.name}: {target.name} left out: {failure or type(failure).__name__}", file=sys.stderr)
+            figures = _tried(row, target)
+            if figures is None:
                 del found[target.name]
+            else:
+                found[target.name].append(figures)
     outcomes = [Outcome(each, found) for each in row.family()]
     print("\n".join(report.table(outcomes).splitlines()[1:]), file=sys.stderr, flush=True)
     return outcomes
+
+
+def _tried(row: Row, target: Target) -> Figures | None:
+    """One measurement; a second one where the first failed, as on a machine that is busy for a moment."""
+    for last in (False, True):
+        try:
+            return row.probe(target)
+        except Exception as failure:  # noqa: BLE001 - one server's trouble must not cost an hour of the others' figures
+            what = "is left out" if last else "is tried again"
+            print(f"{row.name}: {target.name} {what}: {failure or type(failure).__name__}", file=sys.stderr)
+    return None
 
 
 def _options() -> argparse.Namespace:
