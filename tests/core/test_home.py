@@ -357,3 +357,17 @@ def test_refused_times_and_modes_change_nothing(house: House, home: Home) -> Non
     with pytest.raises(OutsideHome):
         home.set_mode(VirtualPath(("out",)), 0o777)
     assert home.stat(FILE) == before
+
+
+def test_a_kept_digest_costs_no_reading(house: House, home: Home) -> None:
+    stored, bare = ROOT.join("/stored"), ROOT.join("/bare")
+    store(home, stored, b"content")
+    (house.home("ann") / "bare").write_bytes(b"content")
+    assert home.kept_digest(stored) == hashlib.sha256(b"content").hexdigest()
+    assert home.kept_digest(bare) is None
+    assert home.kept_digest(ROOT) is None
+    assert home.kept_digest(ROOT.join("/nowhere")) is None
+    house.change("ann", rights=Rights.ALL & ~Rights.READ)
+    home.refresh(house.accounts.get("ann"))
+    assert home.kept_digest(stored) is None
+    (house.home("ann") / "bare").unlink()
