@@ -69,9 +69,7 @@ class _Request:
     async def serve(self) -> None:
         """Never raises."""
         try:
-            chosen = self._choose()
-            with self._sandbox.place(self._session.account.id, self._settings.limits.commands_per_account):
-                await self._run(chosen)
+            await self._run(self._choose())
         except (CommandRefused, TooManyCommands, SandboxUnavailable, HomeportError) as error:
             self._refuse(str(error))
         except Exception:  # noqa: BLE001 - logged; one command's failure must not end the connection
@@ -94,11 +92,12 @@ class _Request:
             cleanup.push_async_callback(session.core.files.run, home.close)
             meter = await self._sandbox.metered(lambda: self._meter(home))
             began = time.monotonic()
-            command = await self._sandbox.start(lambda confiner: self._order(confiner, chosen, home, meter))
-            session.audit(CommandBegun(session.who, _logged(chosen)))
-            session.record.begin(_DEED, _logged(chosen)[:_SHOWN_LENGTH])
-            watch = Watch(command, meter, self._settings.limits, _still_allowed(home, chosen))
-            ended = await self._attend(command, watch)
+            with self._sandbox.place(home.account.id, self._settings.limits.commands_per_account):
+                command = await self._sandbox.start(lambda confiner: self._order(confiner, chosen, home, meter))
+                session.audit(CommandBegun(session.who, _logged(chosen)))
+                session.record.begin(_DEED, _logged(chosen)[:_SHOWN_LENGTH])
+                watch = Watch(command, meter, self._settings.limits, _still_allowed(home, chosen))
+                ended = await self._attend(command, watch)
             counting = asyncio.ensure_future(self._sandbox.metered(meter.settle))
             with suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.shield(counting), _COUNTING_PATIENCE_S)
