@@ -123,5 +123,14 @@ def test_decisions_are_listed_and_taken_back(chat: Chat) -> None:
         chat.rooms.decide("bob", ChatRights.NONE, room="nowhere")
 
 
+def test_who_is_not_welcome_any_more(chat: Chat) -> None:
+    ids = chat.ids
+    chat.accounts.update("bob", enabled=False)
+    chat.accounts.update("carol", expires_at=1001.0)
+    assert chat.rooms.unwelcome(ids.values()) == {ids["bob"]}
+    chat.now += 1
+    assert chat.rooms.unwelcome([*ids.values(), 4711]) == {ids["bob"], ids["carol"], 4711}
+
+
 def test_rooms_without_options_have_defaults(database: Database) -> None:
     assert ChatRooms(database).limits == ChatLimits()

@@ -6,7 +6,7 @@ The one rule: what an account may not read, it is not told of, not even that it 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, insert, or_, select
@@ -127,6 +127,14 @@ class ChatRooms:
             ids = set(connection.scalars(select(MEMBERS.c.account_id).where(MEMBERS.c.room_id == room_id)))
             rights = RightsBook(connection, ids, self.limits.default, self._clock())
         return frozenset(id_ for id_ in ids if ChatRights.READ in rights.within(id_, room))
+
+    def unwelcome(self, account_ids: Iterable[int]) -> frozenset[int]:
+        """Those of the accounts that were removed, disabled, or have expired."""
+        ids = frozenset(account_ids)
+        lasts = or_(ACCOUNTS.c.expires_at.is_(None), ACCOUNTS.c.expires_at > self._clock())
+        wanted = select(ACCOUNTS.c.id).where(ACCOUNTS.c.id.in_(ids), ACCOUNTS.c.enabled, lasts)
+        with self._database.read() as connection:
+            return ids - set(connection.scalars(wanted))
 
     # What administrators do
 

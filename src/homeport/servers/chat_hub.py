@@ -148,6 +148,15 @@ class ChatHub:
             if listener.takes_more:
                 self._catch_up(listener, room_id)
 
+    def find_unwelcome(self, account_ids: frozenset[int], done: Callable[[frozenset[int]], None]) -> None:
+        """Call `done` with those of the accounts that may not stay."""
+
+        def found(ids: frozenset[int] | BaseException) -> None:
+            if not isinstance(ids, BaseException):
+                done(ids)
+
+        self._run(lambda: self._rooms.unwelcome(account_ids), found)
+
     def review(self) -> None:
         """Now and then: who may not read a room any more hears it no more, and rooms that are gone are forgotten."""
         for room_id in list(self._in_room):

@@ -336,6 +336,21 @@ def test_the_administrator_and_the_end_of_the_server_end_sessions_with_a_word(to
     assert second.closed == "the server is going down"
 
 
+def test_an_account_that_is_disabled_meanwhile_is_put_out(town: Town) -> None:
+    alice, bob = in_room(town, "lobby", "alice", "bob")
+    session = bob.session
+    assert session is not None
+    town.chat.accounts.update("bob", enabled=False)
+    desk_of(town).review()
+    town.run(lambda: session.closed is not None)
+    assert session.closed == "this account may not log in any more"
+    assert alice.session is not None
+    assert alice.session.closed is None
+    town.kill_server()
+    town.start_server()
+    desk_of(town).review()  # nobody is there
+
+
 def test_a_hub_without_options_has_rules(town: Town) -> None:
     assert ChatHub(town.chat.log, town.chat.rooms, at_once).rules == HubRules()
     assert ChatHub(town.chat.log, town.chat.rooms, at_once).present == frozenset()

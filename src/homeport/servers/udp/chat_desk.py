@@ -24,6 +24,7 @@ from homeport.servers.chat_hub import ChatHub, Run
 
 _FULL_BYTES = 64 * 1024  # given to a client that has not read it: no more until it has read
 _EARLY_MESSAGES = 32  # before the account is known
+_UNWELCOME = "this account may not log in any more"
 OPTIONS = Options(gives_up_s=60.0, max_message_bytes=32 * 1024)
 
 
@@ -114,6 +115,17 @@ class Desk:
     def due(self, seat: Seat) -> None:
         """A session's deadline has come."""
         self._touch(seat)
+
+    def review(self) -> None:
+        """Now and then: end the sessions of accounts that were removed or disabled, or have expired."""
+
+        def found(ids: frozenset[int]) -> None:
+            for seat in list(self.seats.values()):
+                if seat.account_id in ids:
+                    self._put_out(seat, _UNWELCOME)
+
+        if self.seats:
+            self._hub.find_unwelcome(frozenset(seat.account_id for seat in self.seats.values()), found)
 
     def close(self, reason: str) -> None:
         """End all sessions, with a word; `take_output` has it."""

@@ -73,6 +73,7 @@ class ChatServer:
         self._datagrams.open()
         self._every(_TICK_S, self._access.hub.tick)
         self._every(_REVIEW_S, self._access.hub.review)
+        self._every(_REVIEW_S, self.desk.review)
 
     def reload(self, rules: Rules) -> None:
         """Go by new rules from now on."""
