@@ -48,6 +48,12 @@ class SftpSession:
         self.files = SftpFiles(session.home, session.record, session.settings.max_handles)
         names = SftpNames(self.files)
         files = self.files
+        self._at_once: dict[int, Callable[[Any], _Answer]] = {
+            Type.READ: files.read_now,
+            Type.OPEN: files.open_now,
+            Type.CLOSE: files.close_now,
+            Type.FSTAT: files.stat_now,
+        }
         self._handlers: dict[type, Callable[[Any], _Answer]] = {
             requests.OpenFile: files.open,
             requests.Close: files.close,
@@ -88,9 +94,10 @@ class SftpSession:
 
     def answer_now(self, packet: memoryview) -> _Answer:
         """The answer, where the kernel promises not to wait. Raises WouldBlock, and nothing was done then."""
-        if packet[0] != Type.READ:
+        handler = self._at_once.get(packet[0])
+        if handler is None:
             raise WouldBlock
-        return self._answer(packet, self.files.read_now)
+        return self._answer(packet, handler)
 
     def answer_all(self, packets: list[memoryview]) -> list[_Answer]:
         """The answers, in the packets' order."""

@@ -81,6 +81,26 @@ class SftpFiles:
         """READ from the kernel's memory. Raises WouldBlock."""
         return self._read(request, may_block=False)
 
+    def open_now(self, request: requests.OpenFile) -> bytes:
+        """OPEN of a file that is only read, where the kernel need not wait. Raises WouldBlock, and nothing was done."""
+        self.handles.require_room()
+        path = self.path(request.path)
+        if request.flags != Open.READ or self.drafts.of(path) is not None:
+            raise WouldBlock
+        download = self.home.begin_download(path, may_block=False)
+        self._record.begin("download", str(path), total_bytes=download.size)
+        return replies.handle(request.id, self.handles.add(OpenFile(path, download, reads=True)))
+
+    def close_now(self, request: requests.Close) -> bytes:
+        """CLOSE of what was only read. Raises WouldBlock for all else, and nothing was done."""
+        self._require_download(request.handle)
+        return self.close(request)
+
+    def stat_now(self, request: requests.HandleStat) -> bytes:
+        """FSTAT of what is only read. Raises WouldBlock for all else."""
+        self._require_download(request.handle)
+        return self.stat(request)
+
     def write(self, request: requests.Write) -> bytes:
         """WRITE (section 6.4)."""
         file = self.handles.file(request.handle)
@@ -187,6 +207,11 @@ class SftpFiles:
         self._record.rest()
 
     # Within
+
+    def _require_download(self, handle: bytes) -> None:
+        opened = self.handles.get(handle)
+        if not (isinstance(opened, OpenFile) and isinstance(opened.source, Download)):
+            raise WouldBlock
 
     def _open_to_read(self, path: VirtualPath) -> OpenFile:
         draft = self.drafts.of(path)
