@@ -25,11 +25,11 @@ def test_nothing_is_executed_before_the_greeting() -> None:
     engine.receive(b"NOOP\r\n", 5.0)
     assert engine.busy
     assert engine.take_output() == b""
-    assert not engine.has_news
+    news = [engine.has_news]
     engine.greet(["Homeport", "files for everybody", "at your service"])
-    assert engine.has_news
+    news.append(engine.has_news)
     assert engine.take_output() == b"220-Homeport\r\n files for everybody\r\n220 at your service\r\n200 Here.\r\n"
-    assert not engine.has_news
+    assert [*news, engine.has_news] == [False, True, False]
     assert engine.heard_at == 5.0
     assert not engine.busy
 
