@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from homeport.core.beneath import LINKS_MAX, Resolver
+from homeport.core.entering import open_folder
 from homeport.core.errno_table import ErrorOf, storage_error, translate
 from homeport.core.errors import (
     HomeportError,
@@ -76,7 +77,7 @@ class Lookup:
     def __init__(self, root: Path, resolver: Resolver) -> None:
         """Open the home. Raises HomeUnavailable when it is missing, no folder, or not to be entered."""
         try:
-            self._root: _Folder | None = _Folder(os.open(root, _FOLDER))
+            self._root: _Folder | None = _Folder(open_folder(root, _FOLDER))
         except OSError as error:
             raise HomeUnavailable from error
         self._resolver = resolver

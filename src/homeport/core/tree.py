@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from homeport.core.count import Count
+from homeport.core.entering import let_in, open_folder
 from homeport.core.entries import Entry, Kind
 from homeport.core.paths import name_bytes
 from homeport.core.scanning import entries_of
@@ -57,7 +58,12 @@ def walk(fd: int) -> Generator[Entry, None, None]:
     """
     descent = _Descent()
     try:
-        yield from descent.run(os.open(".", _FOLDER, dir_fd=fd))
+        top = os.open(".", _FOLDER, dir_fd=fd)
+    except PermissionError:  # without the right to search it, `.` is not there either
+        let_in(fd)
+        top = os.open(".", _FOLDER, dir_fd=fd)
+    try:
+        yield from descent.run(top)
     finally:
         descent.close()
 
@@ -77,7 +83,7 @@ class _Descent:
                 continue
             name = name_bytes(level.folders.pop())
             with suppress(FileNotFoundError, NotADirectoryError):  # gone, or replaced, since it was read
-                fd = os.open(name, _FOLDER, dir_fd=level.fd)
+                fd = open_folder(name, _FOLDER, level.fd)
                 yield from self._enter(fd)
 
     def close(self) -> None:

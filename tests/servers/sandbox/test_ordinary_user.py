@@ -18,6 +18,8 @@ NOBODY = 65534
 SCRIPT = """
 import sys
 from pathlib import Path
+from homeport.core.entering import open_folder
+from homeport.core.tree import count_below
 from homeport.servers.sandbox.bubblewrap import Confiner, prepare
 from homeport.servers.sandbox.launch import Order, status_of
 from homeport.servers.sandbox.limits import Limits
@@ -34,6 +36,9 @@ print(run("touch f && chmod 755 f && ! chmod u+s f && ! unshare -U true && ! cat
 print(run("for i in 1 2 3 4 5 6 7 8 9; do sleep 60 & done; exit 0", processes=5) != 0)
 print(run("head -c 1 /dev/zero | tail -c 1 > /dev/null"))
 print(run("dd if=/dev/zero of=/dev/null bs=300M count=1 || exit 5", memory_bytes=200 << 20))
+run("mkdir -p d/e && echo hidden > d/e/f && chmod 0 d/e d .")
+count = count_below(open_folder(root / "home", 0))
+print(count.bytes, count.files)
 """
 
 
@@ -61,7 +66,7 @@ def test_commands_of_a_server_that_is_an_ordinary_user(tmp_path: Path) -> None:
             timeout=60,
             check=False,
         )
-        assert (done.stdout.split(), done.stderr) == (["7", "0", "True", "0", "5"], "")
+        assert (done.stdout.split(), done.stderr) == (["7", "0", "True", "0", "5", "7", "4"], "")
         found = (root / "home" / "f").stat()
         assert (found.st_uid, found.st_mode & 0o7777) == (NOBODY, 0o755)
     finally:
