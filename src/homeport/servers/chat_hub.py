@@ -65,6 +65,7 @@ class _Cursor:
     name: str  # what the listener calls the room
     last_id: int
     reading: bool = False
+    missed: bool = False  # something was said while it was reading, perhaps too late for what it reads
 
 
 @dataclass(slots=True)
@@ -339,13 +340,16 @@ class ChatHub:
     def _catch_up(self, listener: Listener, room_id: int) -> None:
         """Give a listener what it missed in a room, a piece at a time."""
         cursor = self._in_room[room_id].get(listener)
-        if cursor is None or cursor.reading:
+        if cursor is None:
+            return
+        if cursor.reading:
+            cursor.missed = True
             return
         if not listener.takes_more:
             self._lagging.add((listener, room_id))
             return
         self._lagging.discard((listener, room_id))
-        cursor.reading = True
+        cursor.reading, cursor.missed = True, False
 
         def found(messages: list[Message] | BaseException) -> None:
             cursor.reading = False
@@ -358,7 +362,7 @@ class ChatHub:
                 if message.id > cursor.last_id:
                     cursor.last_id = message.id
                     listener.push(talk.push("message", _said(message, cursor.name)))
-            if messages:  # there may be more, or some may have come meanwhile
+            if messages or cursor.missed:  # there may be more
                 self._catch_up(listener, room_id)
 
         self._run(lambda: self._chat.after(room_id, cursor.last_id, _CHUNK), found)

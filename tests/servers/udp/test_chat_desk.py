@@ -212,6 +212,24 @@ def test_a_gap_is_filled_before_what_follows_it(town: Town) -> None:
     assert [text for _, _, text in alice.texts("lobby")] == ["unheard", "and mine"]
 
 
+def test_what_is_said_while_somebody_is_reading_is_not_missed(town: Town) -> None:
+    """What was read began before the message was stored, and ended after it had been given to all others."""
+    (alice,) = in_room(town, "lobby", "alice")
+    town.chat.add("bob")
+    held: list[Any] = []
+    town.hub._run = lambda call, done: held.append((call(), done))  # it ends when the test says so
+    room = town.chat.rooms.all()[0]
+    (listener,) = town.hub._listeners
+    town.hub._catch_up(listener, room.id)
+    said = town.chat.say("bob", "lobby", "meanwhile")
+    town.hub._spread([said])
+    town.hub._run = at_once
+    for result, done in held:
+        done(result)
+    town.settle()
+    assert alice.texts("lobby") == [(1, "bob", "meanwhile")]
+
+
 # Sessions: threat U2
 
 
