@@ -91,6 +91,7 @@ class ChatHub:
         self._clock = clock
         self._ring: Callable[[int], None] = _silence
         self._listeners: dict[Listener, _Entry] = {}
+        self._starting: dict[Listener, list[tuple[talk.Request, Reply]]] = {}
         self._in_room: defaultdict[int, dict[Listener, _Cursor]] = defaultdict(dict)
         self._waiting: list[tuple[Post, Reply]] = []
         self._storing = False
@@ -122,10 +123,14 @@ class ChatHub:
         if self._requests.take(str(listener.account_id), self._clock()) is not Verdict.ALLOWED:
             reply(ChatTooFast(str(request.arguments.get("room", "")), 1.0 / self.rules.requests_per_s))
             return
+        if listener in self._starting and request.op != "start":
+            self._starting[listener].append((request, reply))  # it would not be in its rooms yet
+            return
         self._operations[request.op](listener, request.arguments, reply)
 
     def quit(self, listener: Listener) -> None:
         """It listens no more. Works twice."""
+        self._starting.pop(listener, None)
         entry = self._listeners.pop(listener, None)
         if entry is None:
             return
@@ -176,11 +181,20 @@ class ChatHub:
 
     def _start(self, listener: Listener, arguments: Mapping[str, Any], reply: Reply) -> None:
         after: Mapping[str, int] = arguments.get("after") or {}
+        self._starting.setdefault(listener, [])
 
         def found(views: list[RoomView] | BaseException) -> None:
+            waiting = self._starting.pop(listener, None)
+            if waiting is None:
+                return  # it has quit meanwhile
             if isinstance(views, BaseException):
                 reply(_error(views))
-                return
+            else:
+                started(views)
+            for request, reply_to_it in waiting:
+                self._operations[request.op](listener, request.arguments, reply_to_it)
+
+        def started(views: list[RoomView]) -> None:
             is_new = listener.account not in self.present
             entry = self._listeners.setdefault(listener, _Entry())
             reply({"account": listener.account, "rooms": [_shown(view) for view in views]})

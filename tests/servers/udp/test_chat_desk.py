@@ -230,6 +230,39 @@ def test_what_is_said_while_somebody_is_reading_is_not_missed(town: Town) -> Non
     assert alice.texts("lobby") == [(1, "bob", "meanwhile")]
 
 
+def test_what_is_asked_while_somebody_comes_in_waits_for_that(town: Town) -> None:
+    """Threads may end in any order; whoever joins a room with the first breath must hear it nevertheless."""
+    alice, bob = town.move_in("alice", "bob")
+    held: list[Any] = []
+    town.hub._run = lambda call, done: held.append((call, done))
+    alice.join("lobby")
+    town.run(lambda: len(held) == 2)  # both have begun to come in, and asked for more
+    town.run(lambda begin=town.now: town.now > begin + 0.1)  # type: ignore[misc]
+    assert len(held) == 2
+    town.hub._run = at_once
+    for call, done in reversed(held):
+        at_once(call, done)
+    bob.join("lobby")
+    town.settle()
+    bob.say("lobby", "hello")
+    town.settle()
+    assert alice.texts("lobby") == bob.texts("lobby") == [(1, "bob", "hello")]
+
+
+def test_who_goes_while_coming_in_is_not_there(town: Town) -> None:
+    (alice,) = town.move_in("alice")
+    held: list[Any] = []
+    town.hub._run = lambda call, done: held.append((call, done))
+    town.run(lambda: bool(held))
+    (seat,) = desk_of(town).seats.values()
+    town.hub.quit(seat)
+    town.hub._run = at_once
+    for call, done in held:
+        at_once(call, done)
+    assert town.hub.present == frozenset()
+    assert alice.session is not None
+
+
 # Sessions: threat U2
 
 
