@@ -58,6 +58,8 @@ def test_changing(script: HptpScript, enter: Enter) -> None:
     remote.settle()
     assert told == [None]
     assert script.files["/in/b"].mtime_ns == 2_500_000_000
+    remote.set_mtime("/in/b", 1e10)  # the year 2286: more nanoseconds than can be said
+    assert script.files["/in/b"].mtime_ns == 2**63 - 1
     remote.remove_file("/in/b")
     remote.remove_directory("/in")
     assert (script.files, script.folders) == ({}, {"/"})

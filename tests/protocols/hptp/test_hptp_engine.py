@@ -425,3 +425,9 @@ def test_a_frame_is_in_the_middle_until_it_ends() -> None:
     assert reader.in_frame
     list(reader.read(b"c"))
     assert not reader.in_frame
+
+
+@pytest.mark.parametrize(("number", "said"), [(5, 5), (-5, -5), (2**63, 2**63 - 1), (-(2**70), -(2**63))])
+def test_numbers_beyond_64_bits_are_said_as_the_nearest(number: int, said: int) -> None:
+    assert strict_json.nearest(number) == said
+    assert strict_json.decode(strict_json.encode({"n": said})) == {"n": said}

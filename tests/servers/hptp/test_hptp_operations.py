@@ -127,6 +127,18 @@ def test_a_time_that_the_client_sets(client: HptpClient, house: House) -> None:
         assert client.ask("stat", path="/old")["sha256"] == sha256(BIG[:size])
 
 
+def test_times_that_64_bits_do_not_hold(client: HptpClient, house: House) -> None:
+    """A file dated 2300 once ended every connection that listed it."""
+    for name, moment in (("late", 10_400_000_000 * 10**9), ("early", -9_300_000_000 * 10**9)):
+        (house.home() / name).write_bytes(b"x")
+        os.utime(house.home() / name, ns=(0, moment))
+    found = {item["name"]: int(str(item["mtime_ns"])) for item in client.finish(client.open("list", path="/")).items}
+    assert found["late"] == 2**63 - 1
+    assert found["early"] >= -(2**63)  # the disk may not hold it either
+    assert client.ask("stat", path="/late")["mtime_ns"] == 2**63 - 1
+    assert client.get("/late") == b"x"
+
+
 def test_a_time_needs_the_right(server: Running, house: House) -> None:
     house.accounts.update(NAME, rights=Rights.ALL & ~Rights.CHANGE)
     with server.client() as client:

@@ -18,7 +18,7 @@ from homeport.client.remote import Abilities, Digest, RemoteEntry, Space, Told
 from homeport.client.walking import Walked
 from homeport.protocols.hptp import names
 from homeport.protocols.hptp.events import DataReceived, ItemsReceived, ResultReceived
-from homeport.protocols.hptp.strict_json import Json, JsonObject
+from homeport.protocols.hptp.strict_json import Json, JsonObject, nearest
 
 _NOT_WANTED = "no longer wanted"
 
@@ -118,7 +118,8 @@ class HptpFlow:
         return HptpReader(self.link, await self._request(f"fetch {path}", "get", wanted))
 
     async def open_writer(self, path: str, sending: Sending) -> HptpWriter:
-        facts = (("size", sending.size), ("mtime_ns", sending.mtime_ns), ("offset", sending.offset or None))
+        modified = None if sending.mtime_ns is None else nearest(sending.mtime_ns)
+        facts = (("size", sending.size), ("mtime_ns", modified), ("offset", sending.offset or None))
         wanted: dict[str, Json] = {"path": names.to_wire(path)} | {
             name: fact for name, fact in facts if fact is not None
         }
@@ -142,7 +143,7 @@ class HptpFlow:
         told(None)
 
     async def set_mtime_now(self, path: str, mtime: float) -> None:
-        moment = round(mtime * 1_000_000_000)
+        moment = nearest(round(mtime * 1_000_000_000))
         await self.ask(f"set the time of {path}", "set_times", path=names.to_wire(path), mtime_ns=moment)
 
     async def digest(self, path: str, algorithm: str, end: int | None = None) -> Digest:

@@ -54,6 +54,11 @@ def encode(value: Mapping[str, Json]) -> bytes:
     return payload
 
 
+def nearest(number: int) -> int:
+    """What can be said in place of `number`: files may be dated where nanoseconds pass 64 bits (1677, 2262)."""
+    return max(_MIN_INTEGER, min(number, _MAX_INTEGER))
+
+
 def _check_depth(payload: bytes) -> None:
     """Count how often the innermost brackets can be taken away: without parsing, so that no depth costs a stack."""
     if payload.count(b"[") + payload.count(b"{") <= MAX_DEPTH:

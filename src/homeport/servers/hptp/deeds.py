@@ -13,13 +13,14 @@ from homeport.core.home import Home
 from homeport.core.paths import VirtualPath
 from homeport.core.transfer import Stored
 from homeport.protocols.hptp.names import to_wire
-from homeport.protocols.hptp.strict_json import JsonObject
+from homeport.protocols.hptp.strict_json import JsonObject, nearest
 from homeport.servers.hptp.arguments import Arguments
 
 
 def facts(entry: Entry) -> JsonObject:
     """An entry's members but for its name."""
-    return {"kind": entry.kind.value, "size": entry.size, "mtime_ns": entry.mtime_ns, "mode": entry.mode & 0o777}
+    changed = nearest(entry.mtime_ns)
+    return {"kind": entry.kind.value, "size": entry.size, "mtime_ns": changed, "mode": entry.mode & 0o777}
 
 
 def named(entry: Entry) -> JsonObject:

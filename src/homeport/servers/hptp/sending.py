@@ -14,7 +14,7 @@ from homeport.core.errors import HomeportError, WouldBlock
 from homeport.core.home import Home
 from homeport.core.paths import VirtualPath
 from homeport.core.transfer import Download
-from homeport.protocols.hptp.strict_json import JsonObject
+from homeport.protocols.hptp.strict_json import JsonObject, nearest
 from homeport.servers.hptp.errors import Refused
 from homeport.servers.hptp.front import PIECE_BYTES
 from homeport.servers.hptp.requests import Brief, Request
@@ -197,7 +197,8 @@ def open_file(home: Home, request: Request) -> Opened:
     try:
         if length is not None:
             download.stop_at(offset + length)
-        head: JsonObject = {"size": download.whole_size, "mtime_ns": download.mtime_ns, "sha256": download.sha256}
+        changed = nearest(download.mtime_ns)
+        head: JsonObject = {"size": download.whole_size, "mtime_ns": changed, "sha256": download.sha256}
         size = download.remaining
         if size > SMALL_BYTES:
             return Opened(head, size, None, download)
