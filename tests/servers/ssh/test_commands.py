@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import json
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +27,7 @@ from homeport.core.sessions import Sessions
 from homeport.servers.sandbox.limits import Limits
 from homeport.servers.sandbox.named import NamedCommand
 from homeport.servers.sandbox.settings import CommandSettings
+from homeport.servers.sandbox.view import shell
 from homeport.servers.ssh.commands import FAILED
 
 QUOTA = 20_000_000
@@ -70,7 +72,7 @@ class Done:
     stderr: bytes
 
 
-def run(server: RunningSsh, command: str | None, name: str = "alice", **options: Any) -> Done:
+def run(server: RunningSsh, command: str | bytes | None, name: str = "alice", **options: Any) -> Done:
     async def main() -> Done:
         async with await server.connect(name) as connection:
             done = await connection.run(command, encoding=None, **options)
@@ -116,6 +118,14 @@ def test_input_is_streamed_and_ends(server: RunningSsh) -> None:
 
 def test_output_is_not_decoded(server: RunningSsh) -> None:
     assert run(server, r"printf '\xd6\xd0\xce\xc4\x00\xff'").stdout == b"\xd6\xd0\xce\xc4\x00\xff"
+
+
+def test_a_command_s_bytes_need_not_be_utf_8(server: RunningSsh, house: House) -> None:
+    (house.home("alice") / "\udcd6\udcd0").write_bytes(b"kept")
+    assert run(server, b"cat '\xd6\xd0'").stdout == b"kept"
+    assert log_of(house)[-1]["argv"] == shlex.join([shell(), "-c", "cat '\udcd6\udcd0'"])
+    refused = run(server, b"cat '\xd6\xd0'", "bob")
+    assert (refused.exit_status, refused.stdout) == (FAILED, b"")
 
 
 def test_a_status_of_a_signal(server: RunningSsh) -> None:

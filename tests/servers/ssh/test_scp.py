@@ -111,7 +111,7 @@ def test_errors_are_one_line() -> None:
 class Talk:
     """One scp conversation."""
 
-    def __init__(self, server: RunningSsh, sftp: Sftp, command: str) -> None:
+    def __init__(self, server: RunningSsh, sftp: Sftp, command: str | bytes) -> None:
         self._server = server
         self.process = server.clients.wait(sftp.connection.create_process(command, encoding=None))
 
@@ -218,12 +218,23 @@ def test_a_tree_comes_and_goes(server: RunningSsh, sftp: Sftp, house: House) -> 
     )
 
 
+def test_names_of_any_bytes_are_fetched(server: RunningSsh, sftp: Sftp, house: House) -> None:
+    (house.home() / "\udcd6\udcd0").write_bytes(b"x")
+    talk = Talk(server, sftp, b"scp -f '/\xd6\xd0'")
+    talk.say(b"\0")
+    assert talk.hear_line() == b"C0644 1 \xd6\xd0\n"
+    talk.say(b"\0\0")
+    assert talk.hear(2) == b"x\0"
+    assert talk.end() == 0
+
+
 @pytest.mark.parametrize(
     ("command", "message", "why"),
     [
         ("scp -t /", b"C0644 9 ../evil\n", "not a file name"),
         ("scp -t /", b"D0755 0 ..\n", "not a file name"),
         ("scp -t /", b"D0755 0 folder\n", "/folder: a folder that was not asked for"),
+        ("scp -t /", b"D0755 0 \xd6\xd0\x1b\n", "/???: a folder that was not asked for"),  # no UTF-8
         ("scp -t /", b"E\n", "a folder ends that was not begun"),
         ("scp -t /", b"nonsense\n", "a message that scp does not know"),
         ("scp -t /", b"C0644 5 " + b"x" * 5000, "a message longer than any name"),

@@ -31,8 +31,12 @@ PATIENCE_S = 10.0
             "_send_kexinit _cleanup _update_recv_pktlen process_packet send_packet validate_public_key "
             "log_sent_packet log_received_packet pause_writing resume_writing",
         ),
-        (asyncssh.SSHServerChannel, "_flush_send_buf _pause_resume_writing log_sent_packet log_received_packet"),
-        (SSHPacket, "get_full_payload get_byte get_bytes get_namelist get_string"),
+        (
+            asyncssh.SSHServerChannel,
+            "_flush_send_buf _pause_resume_writing log_sent_packet log_received_packet _process_env_request "
+            "_process_exec_request _start_session",
+        ),
+        (SSHPacket, "get_full_payload get_byte get_bytes get_namelist get_string check_end"),
     ],
 )
 def test_asyncssh_has_what_is_used_of_it(owner: type, names: str) -> None:
@@ -64,6 +68,16 @@ def test_no_packet_says_nothing(server: RunningSsh, monkeypatch: pytest.MonkeyPa
         sftp.put("/file", b"x" * 100_000)
     assert len(sent) > 10
     assert MSG_IGNORE not in sent
+
+
+def test_variables_are_few_and_short(server: RunningSsh) -> None:
+    many = {f"V{number}": "x" for number in range(200)}
+    with Sftp.of(server) as sftp:
+        Sftp.on(server, sftp.connection, env={"LARGE": "x" * 1024, "SMALL": "y" * 1000, **many})
+        (connection,) = guests(server)
+        kept = connection._channels[max(connection._channels)]._env
+        assert len(kept) == 64
+        assert (kept[b"SMALL"], kept.get(b"LARGE")) == (b"y" * 1000, None)
 
 
 def test_who_does_not_read_fills_no_memory(server: RunningSsh, house: House) -> None:

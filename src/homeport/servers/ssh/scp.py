@@ -53,7 +53,7 @@ async def run_scp(process: Process, session: SshSession) -> None:
         talk = _Talk(process, session)
         await (_Sink(talk, command).run() if command.sends else _Source(talk, command).run())
     except BadMessage as error:
-        process.stdout.write(b"\2scp: " + str(error).encode() + b"\n")
+        process.stdout.write(error_line(str(error), fatal=True))
         process.exit(1)
     except (_Gone, asyncssh.Error, OSError):
         process.exit(1)

@@ -110,7 +110,7 @@ def times_line(changed: int) -> bytes:
     return b"T%d 0 %d 0\n" % (max(0, changed), max(0, changed))
 
 
-def error_line(text: str) -> bytes:
-    """What went wrong with one entry; the client goes on with the next."""
+def error_line(text: str, *, fatal: bool = False) -> bytes:
+    """What went wrong with one entry, and the client goes on with the next; or, `fatal`, why nothing more is done."""
     clean = "".join(character if character.isprintable() else "?" for character in text)
-    return b"\1scp: " + clean.encode("utf-8", "replace") + b"\n"
+    return (b"\2" if fatal else b"\1") + b"scp: " + clean.encode("utf-8") + b"\n"

@@ -1,13 +1,15 @@
 """asyncssh's server connection and channel, with what they lack for a server that strangers reach.
 
 The one rule: everything that leans on asyncssh's insides is in this file, and tests/servers/ssh/test_ssh_wire.py says
-what it leans on. Four things are added:
+what it leans on. Six things are added:
 
 - Somebody who does not read from his connection fills no memory: asyncssh minds the window that the peer announced, up
   to 4 GiB, and not whether the socket still takes anything.
 - The ciphers are offered when it is known what the client can (see `algorithms.offer_for`).
 - No empty packet goes before every packet: that was against a weakness of CBC, which is not spoken here.
 - Keys prove themselves by the signatures that were announced alone.
+- A client's variables are few and short: asyncssh keeps all that come, whether or not anything is ever run.
+- A command's bytes need not be UTF-8, as the names of files need not.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ WINDOW_BYTES = 4 * 1024 * 1024  # what a client may send on a channel before it 
 PACKET_BYTES = 128 * 1024
 _UNSENT_BYTES = 1024 * 1024  # for one connection, in this process
 _SHY_S = 0.2  # for clients that do not send their algorithms before they have seen ours
+_VARIABLES, _VARIABLE_BYTES = 64, 1024  # of one channel; and of a name with its value
 _COOKIE_BYTES = 16
 _NAMELISTS_BEFORE_CIPHERS = 2
 
@@ -133,6 +136,19 @@ class Channel(asyncssh.SSHServerChannel[bytes]):
         """The connection takes bytes again."""
         if self._send_chan is not None and self._session is not None:
             self._flush_send_buf()
+
+    def _process_env_request(self, packet: SSHPacket) -> bool:
+        name, value = packet.get_string(), packet.get_string()
+        packet.check_end()
+        kept = len(name) + len(value) <= _VARIABLE_BYTES and (name in self._env or len(self._env) < _VARIABLES)
+        if kept:
+            self._env[name] = value
+        return kept
+
+    def _process_exec_request(self, packet: SSHPacket) -> bool:
+        command = packet.get_string()
+        packet.check_end()
+        return bool(self._start_session(command=command.decode("utf-8", "surrogateescape")))
 
     def _flush_send_buf(self) -> None:
         if isinstance(self._conn, Connection) and self._conn.stuffed:
