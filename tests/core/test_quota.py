@@ -328,6 +328,18 @@ def test_a_recount_repairs_a_drift(world: Processes, limited: int) -> None:
     assert administrator.recount(limited, lambda: Count(1000, 10)).drift == NOTHING
 
 
+def test_more_than_a_ledger_holds_is_counted_as_all_that_it_holds(world: Processes, limited: int) -> None:
+    """Two files of 2^63 bytes with nothing in them: nobody could be recounted any more."""
+    worker = world.start()
+    assert worker.recount(limited, lambda: Count(2**64, 2)).after == Count(2**64, 2)
+    assert used_by(worker, limited) == (2**62, 2)
+    with pytest.raises(QuotaExceeded):
+        worker.charge(limited, 1)
+    worker.refund(limited, 2**62, 1)
+    assert worker.recount(limited, lambda: Count(5, 1)).after == Count(5, 1)
+    assert used_by(worker, limited) == (5, 1)
+
+
 def test_a_recount_waits_for_changes_and_stops_new_ones(world: Processes, limited: int) -> None:
     worker, administrator = world.start(), world.start()
     inside = worker.changing(limited)

@@ -270,6 +270,12 @@ class Jail:
             room = os.fstatvfs(fd)
             return room.f_bavail * room.f_frsize
 
+    def disk_bytes(self) -> int:
+        """How large the home's file system is, in bytes."""
+        with self._lookup.root() as fd, self._lookup.errors(VirtualPath()):
+            room = os.fstatvfs(fd)
+            return room.f_blocks * room.f_frsize
+
     def mount(self) -> tuple[int, int]:
         """Which mount the home lies on; renames work within one alone."""
         with self._lookup.root() as fd, self._lookup.errors(VirtualPath()):

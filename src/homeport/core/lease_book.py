@@ -19,6 +19,8 @@ from homeport.core.leases import NOTHING, Grant, Lease, Room
 from homeport.core.schema import accounts, leases, usage
 from homeport.core.state import Database
 
+_MOST_BYTES = 1 << 62  # half of what a column holds; files with nothing in them may be longer together
+
 # Built once: making a statement costs more than running it.
 _MINE = and_(leases.c.process_id == bindparam("process"), leases.c.account_id == bindparam("account"))
 _PAGE = (
@@ -227,7 +229,12 @@ class LeaseBook:
                 delete(leases).where(leases.c.account_id == account, leases.c.process_id.in_(dead)),
             )
             used = found + self._sum(connection, leases.c.account_id == account)
-            values = {"used_bytes": used.bytes, "used_files": used.files, "frozen_by": None, "recounted_at": now}
+            values = {
+                "used_bytes": min(used.bytes, _MOST_BYTES),
+                "used_files": used.files,
+                "frozen_by": None,
+                "recounted_at": now,
+            }
             connection.execute(_of(account).values(values))
         return Recount(account, before, found)
 

@@ -44,3 +44,7 @@ class Outside:
     def disk_free(self) -> int:
         """How many bytes the home's file system has free."""
         return self._jail.free_bytes()
+
+    def disk_bytes(self) -> int:
+        """How large the home's file system is."""
+        return self._jail.disk_bytes()

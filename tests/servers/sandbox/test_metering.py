@@ -13,7 +13,7 @@ from homeport.core.quota import Usage
 from homeport.servers.sandbox.limits import Limits
 from homeport.servers.sandbox.metering import BUSY_S, IDLE_S, Meter, over
 
-FREE = 10 << 30
+FREE, DISK = 10 << 30, 1 << 40
 
 
 @dataclass
@@ -50,6 +50,9 @@ class Disk:
 
     def disk_free(self) -> int:
         return self.free
+
+    def disk_bytes(self) -> int:
+        return DISK
 
     def meter(self, **limits: Any) -> Meter:
         return Meter(cast(Any, self), Limits(**limits), clock=lambda: self.now, sleep=self.slept.append)
@@ -168,7 +171,12 @@ def test_in_the_end_the_ledger_is_exact(
 
 @pytest.mark.parametrize(
     ("usage", "length"),
-    [(Usage(10, 1, None, None), None), (Usage(10, 1, 1000, None), 1000), (Usage(2000, 1, 1000, None), 2000)],
+    [
+        (Usage(10, 1, None, None), DISK),
+        (Usage(10, 1, 1000, None), 1000),
+        (Usage(2000, 1, 1000, None), 2000),
+        (Usage(10, 1, 1 << 62, None), DISK),
+    ],
 )
-def test_how_long_a_file_may_be(usage: Usage, length: int | None) -> None:
+def test_how_long_a_file_may_be(usage: Usage, length: int) -> None:
     assert Disk(known=usage).meter().file_bytes() == length

@@ -43,7 +43,7 @@ class LaunchFailed(Exception):
 class Order:
     """A command to start: `argv` and `environment` for it, what it sees, what it may use.
 
-    `terminal`: it gets one, else three pipes. `file_bytes`: how long one file may be (None: there is no quota).
+    `terminal`: it gets one, else three pipes. `file_bytes`: how long one file may be (None: as it likes).
     """
 
     argv: tuple[str, ...]

@@ -28,7 +28,7 @@ class Limits:
 
 
 def of_each_process(limits: Limits, file_bytes: int | None, *, memory_is_shared: bool) -> dict[int, int]:
-    """The values for setrlimit(2); no file may become longer than `file_bytes` (None: there is no quota).
+    """The values for setrlimit(2); no file may become longer than `file_bytes` (None: as it likes).
 
     With `memory_is_shared`, a cgroup bounds the memory of all processes together; without one, each has the limit.
     """

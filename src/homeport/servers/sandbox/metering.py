@@ -65,10 +65,13 @@ class Meter:
         """How long to wait before the next look."""
         return BUSY_S if self._worked else IDLE_S
 
-    def file_bytes(self) -> int | None:
-        """How long a single file may be, as a first guard: as long as the quota; None without one."""
-        usage = self._at_start
-        return None if usage.quota_bytes is None else max(usage.quota_bytes, usage.used_bytes)
+    def file_bytes(self) -> int:
+        """How long a single file may be, as a first guard: as long as the quota, and as the disk.
+
+        A file with nothing in it may be as long as 2^63 bytes elsewhere, and no ledger holds the sum of two.
+        """
+        usage, disk = self._at_start, self._outside.disk_bytes()
+        return disk if usage.quota_bytes is None else min(disk, max(usage.quota_bytes, usage.used_bytes))
 
     def look(self, cpu_s: float, unlinked_bytes: Callable[[], int] = _nothing) -> str | None:
         """Why the command is to be stopped, if it is; `cpu_s` is the processor time that it has used.
