@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from homeport.cli.clock_check import ClockCheck
 from homeport.cli.exit_codes import Exit
 from homeport.cli.terminal import say
 from homeport.client.places import state_folder
@@ -47,6 +48,7 @@ def transfer(connector: Connector, url: RemoteUrl, moving: Moving, drawing: Draw
         engine = stack.enter_context(engine_for(connector, url, moving, drawing.hear))
         with engine.borrow():
             pass  # the first connection is made here, where questions can be asked
+        clocks = ClockCheck(connector, url)
         stack.enter_context(drawing)
         try:
             summary = engine.run(Counter(engine).through(items(engine)))
@@ -55,6 +57,7 @@ def transfer(connector: Connector, url: RemoteUrl, moving: Moving, drawing: Draw
                 stack.close()
                 say(KEPT)
             raise
+    clocks.report()
     settle(summary)
 
 

@@ -6,6 +6,7 @@ the work is done are here; sessions know no operation by its name.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -133,6 +134,7 @@ OPERATIONS: dict[str, Row] = {
     "usage": Row(_short(deeds.usage)),
     "reserve": Row(_short(deeds.reserve), {"size": shape.SIZE}),
     "services": Row(partial(_Now, said=lambda session: {"services": dict(session.front.settings.services)})),
+    "time": Row(partial(_Now, said=lambda _: {"now_ms": time.time_ns() // 1_000_000})),
     "ping": Row(partial(_Now, said=lambda _: {})),
     "events": Row(Watching, _PATH),
     "token.create": Row(_token(tokens.create), {"label": shape.TEXT}),
