@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from homeport.cli.cmd_cat import TerminalSink
-from homeport.cli.listing import columns, in_order, mode_text, put_short, time_text
+from homeport.cli.listing import columns, in_order, mode_text, put_long, put_short, time_text
 from homeport.cli.remote_paths import join, name_of, parent_of, resolve
 from homeport.cli.stopping import Terminated, sigterm_raises
 from homeport.cli.terminal import cells_of, fit
@@ -56,6 +56,11 @@ def test_columns_of_many() -> None:
 def test_order() -> None:
     entries = [RemoteEntry(name, Kind.FILE) for name in ("b", "A", "a")] + [RemoteEntry("z", Kind.DIRECTORY)]
     assert [entry.name for entry in in_order(entries)] == ["z", "A", "a", "b"]
+
+
+def test_a_folder_has_no_size(capsys: pytest.CaptureFixture[str]) -> None:
+    put_long([RemoteEntry("a", Kind.DIRECTORY, size=4096), RemoteEntry("b", Kind.FILE, size=2)], exact=True)
+    assert [line.split()[1] for line in capsys.readouterr().out.splitlines()] == ["-", "2"]
 
 
 def test_short_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -34,9 +34,12 @@ def test_rooms_are_made_listed_and_removed(run: Run, directory: Path) -> None:
 def test_who_may_what(run: Run, directory: Path) -> None:
     made(run, directory)
     run("room", "add", "lobby")
-    assert run("room", "rights").err == "nothing was decided; everybody may what chat.rights says\n"
-    assert run("room", "silence", "bob").err == "bob may read everywhere, until it is changed\n"
-    assert run("room", "keep-out", "bob", "--room", "lobby").err == "bob may none in lobby, until it is changed\n"
+    assert run("room", "rights").err == "nothing was decided; everybody may do what chat.rights says\n"
+    assert run("room", "silence", "bob").err == "the rights of bob everywhere, until it is changed: read\n"
+    assert (
+        run("room", "keep-out", "bob", "--room", "lobby").err
+        == "the rights of bob in lobby, until it is changed: none\n"
+    )
     timed = run("room", "silence", "bob", "--room", "lobby", "--for", "2h", "--json").objects[0]
     assert (timed["account"], timed["room"], timed["rights"]) == ("bob", "lobby", "read")
     assert timed["until"] is not None
@@ -44,7 +47,7 @@ def test_who_may_what(run: Run, directory: Path) -> None:
     assert shown[0].split() == ["ACCOUNT", "ROOM", "RIGHTS", "UNTIL"]
     assert shown[1] == "bob      everywhere  read    it is changed"
     assert len(run("room", "rights", "--json").objects) == 2
-    assert run("room", "rights", "bob", "default").err == "bob may all everywhere, until it is changed\n"
+    assert run("room", "rights", "bob", "default").err == "the rights of bob everywhere, until it is changed: all\n"
     assert run("room", "rights", "bob").code == 2
     wrong = run("room", "rights", "bob", "shout")
     assert (wrong.code, wrong.err.partition(";")[0]) == (2, "homeport: no right of the chat is called 'shout'")

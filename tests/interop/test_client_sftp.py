@@ -191,7 +191,7 @@ def test_a_killed_transfer_goes_on(place: Place, tmp_path: Path, deed: str) -> N
 def test_a_changed_key(openssh: Place) -> None:
     openssh.good("trust", "--forget", openssh.server)
     done = openssh.run("ls", openssh.url)
-    assert (done.returncode, b"add: --fingerprint sha256:" in done.stderr) == (10, True)
+    assert (done.returncode, b"add: --fingerprint SHA256:" in done.stderr) == (10, True)
     flag = done.stderr.decode().split("add: ")[1].split()
     assert openssh.run("ls", openssh.url, "--fingerprint", "sha256:" + "ab" * 32).returncode == 10
     openssh.good("trust", openssh.server, *flag)

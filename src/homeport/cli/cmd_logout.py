@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 @click.argument("url")
 @options.as_json
 def command(url: str, as_json: bool) -> None:
-    """Forget the password kept for the account and server of URL. A token of this device is revoked at the server;
-    for a password no connection is made.
+    """Forget the password or token that was kept for the account and server of URL.
+
+    A token of this device is revoked at the server; for a password no connection is made.
     """
     from homeport.cli.connecting import Connector, secret_store
     from homeport.client.secrets import account_of
@@ -27,16 +28,17 @@ def command(url: str, as_json: bool) -> None:
     connector = Connector(options.How())
     place = connector.remote_of(url)
     account = account_of(place)
+    what = "password"
     if place.scheme == "hp" and (kept := secret_store().get(account)) is not None:
-        _revoke(connector, place, kept)
+        what = _revoke(connector, place, kept)
     was_kept = secret_store().forget(account)
-    say(f"the password of {printable(account)} {'is forgotten' if was_kept else 'was not kept'}")
+    say(f"the {what} of {printable(account)} {'is forgotten' if was_kept else 'was not kept'}")
     if as_json:
         put_json({"event": "summary", "account": account, "was_kept": was_kept})
 
 
-def _revoke(connector: Connector, place: RemoteUrl, kept: str) -> None:
-    """Revoke the token with itself. That it cannot be is said, and hinders no forgetting."""
+def _revoke(connector: Connector, place: RemoteUrl, kept: str) -> str:
+    """Revoke the token with itself, and tell what was kept. That it cannot be is said, and hinders no forgetting."""
     from homeport.client.dial import open_remote
     from homeport.client.errors import ClientError
     from homeport.client.hptp.tokens import revoke_token
@@ -46,8 +48,9 @@ def _revoke(connector: Connector, place: RemoteUrl, kept: str) -> None:
     try:
         remote = open_remote(place, credentials, connector.trust_for(place), connector.options_for(place))
         try:
-            revoke_token(remote, kept)
+            return "token" if revoke_token(remote, kept) else "password"
         finally:
             remote.close()
     except ClientError as failure:
         say(printable(f"this device's token could not be revoked and may still be good: {failure}"))
+        return "token"

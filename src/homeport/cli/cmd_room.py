@@ -132,8 +132,9 @@ def rights(
     directory: str | None,
     as_json: bool,
 ) -> None:
-    """Show what was decided about accounts, or give ACCOUNT rights: read, talk, make (rooms), all, none; default takes
-    a decision back.
+    """Show what was decided, or decide what ACCOUNT may do.
+
+    RIGHTS are read, talk and make (rooms), with commas between, or all, or none; default takes a decision back.
     """
     from homeport.core.chat_names import ChatRights
 
@@ -164,7 +165,7 @@ def _decide(
         put_json(_object(decision))
     else:
         where = "everywhere" if decision.room is None else f"in {printable(decision.room)}"
-        say(f"{printable(decision.account)} may {decision.rights} {where}, until {_moment(decision.until)}")
+        say(f"the rights of {printable(decision.account)} {where}, until {_moment(decision.until)}: {decision.rights}")
 
 
 def _show_decisions(directory: str | None, *, as_json: bool) -> None:
@@ -174,7 +175,7 @@ def _show_decisions(directory: str | None, *, as_json: bool) -> None:
         for decision in decisions:
             put_json(_object(decision))
     elif not decisions:
-        say("nothing was decided; everybody may what chat.rights says")
+        say("nothing was decided; everybody may do what chat.rights says")
     else:
         rows = [(one.account, one.room or "everywhere", str(one.rights), _moment(one.until)) for one in decisions]
         put_table(("ACCOUNT", "ROOM", "RIGHTS", "UNTIL"), rows)

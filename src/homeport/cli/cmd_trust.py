@@ -129,7 +129,7 @@ def _judge(contact: FirstContact, before: str | None, how: options.How) -> None:
     if not can_ask():
         raise IdentityUnknown(
             f"nobody is here to ask about the key of {contact.server}. "
-            f"If this is the right one, add: --fingerprint {contact.fingerprint}",
+            f"If this is the right one, add: --fingerprint {contact.as_its_server_shows}",
             contact.fingerprint,
         )
     show_contact(contact, before)

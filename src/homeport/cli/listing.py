@@ -107,7 +107,7 @@ def time_text(mtime: float | None) -> str:
 
 
 def _size(entry: RemoteEntry, *, exact: bool) -> str:
-    if entry.size is None:
+    if entry.size is None or entry.is_directory:  # what a file system spends on a folder interests nobody
         return "-"
     return str(entry.size) if exact else size_text(entry.size)
 

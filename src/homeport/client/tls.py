@@ -16,6 +16,8 @@ from homeport.client.errors import ConnectionFailed, IdentityChanged, ProtocolVi
 from homeport.client.fingerprint import expiry_of, fingerprint_of
 from homeport.client.trust import FirstContact, Trust
 
+_NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"})  # OpenSSL's names for bytes that are no record
+
 
 class NotVouchedFor(Exception):
     """No authority vouches for the certificate: connect again with `by_key` set, and judge the key."""
@@ -98,7 +100,7 @@ def shake_hands(
         if isinstance(failure, ssl.SSLCertVerificationError):
             raise NotVouchedFor(failure.verify_message) from failure
         if isinstance(failure, OSError | ValueError):
-            raise ConnectionFailed(f"{host}: the TLS handshake failed: {reason(failure)}") from failure
+            raise ConnectionFailed(f"{host}: the TLS handshake failed: {reason(failure)}{_hint(failure)}") from failure
         raise
 
 
@@ -125,6 +127,12 @@ def same_server(data: ssl.SSLSocket, control_fingerprint: str) -> None:
             control_fingerprint,
             shown,
         )
+
+
+def _hint(failure: Exception) -> str:
+    """What to look at where the other side answered with something that is no TLS."""
+    is_no_tls = isinstance(failure, ssl.SSLError) and failure.reason in _NO_TLS
+    return "; what answers there speaks no TLS, is it the right port?" if is_no_tls else ""
 
 
 def reason(failure: Exception) -> str:

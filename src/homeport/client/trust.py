@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from homeport.client.errors import IdentityChanged, IdentityUnknown, LocalFailed
+from homeport.client.fingerprint import as_ssh_shows
 from homeport.client.private_file import replace_private
 from homeport.client.toml_text import toml_string
 
@@ -27,6 +28,11 @@ class FirstContact:
     server: str
     fingerprint: str
     expires: str
+
+    @property
+    def as_its_server_shows(self) -> str:
+        """The fingerprint in the form in which the server's administrator reads it out."""
+        return self.fingerprint if self.expires else as_ssh_shows(self.fingerprint)
 
 
 Ask = Callable[[FirstContact], bool]
@@ -108,7 +114,7 @@ class Trust:
         if self.ask is None:
             raise IdentityUnknown(
                 f"{contact.server} is not known yet, and nobody is here to ask. "
-                f"If this is its key, add: --fingerprint {contact.fingerprint}",
+                f"If this is its key, add: --fingerprint {contact.as_its_server_shows}",
                 contact.fingerprint,
             )
         if not self.ask(contact):

@@ -135,7 +135,7 @@ def test_a_token_stands_in_for_the_password_until_it_is_revoked(enter: Enter, sc
     assert not revoke_token(by_token, "a password")
     assert revoke_token(by_token, token.kept())
     by_token.close()
-    with pytest.raises(errors.LoginFailed):
+    with pytest.raises(errors.LoginFailed, match="with the token that `homeport login` has kept"):
         enter(token.kept())
 
 

@@ -58,7 +58,7 @@ def test_nobody_to_ask(server: ScriptedSshd, person: Person) -> None:
     person.known.forget(person.url.server)
     with pytest.raises(errors.IdentityUnknown) as raised:
         person.dial(trust=person.trust(can_ask=False))
-    assert str(raised.value).endswith(f"add: --fingerprint {fingerprint_of(key())}")
+    assert str(raised.value).endswith(f"add: --fingerprint {as_ssh_shows(fingerprint_of(key()))}")
     assert person.dial(trust=person.trust(pinned=fingerprint_of(key()), can_ask=False)).is_open
     assert person.known.all() == {}
 
@@ -201,18 +201,17 @@ def test_an_agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def listening(greeting: bytes | None) -> Iterator[int]:
-    """A port where everybody is sent `greeting` and hung up on; nothing at all where that is None."""
+def listening(greeting: bytes, *, hang_up: bool) -> Iterator[int]:
+    """A port where everybody is sent `greeting`, and then hung up on, or nothing more."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         ended = threading.Event()
 
         def serve() -> None:
             connected, _ = listener.accept()
             with connected:
-                if greeting is None:
+                connected.sendall(greeting)
+                if not hang_up:
                     ended.wait(20)
-                else:
-                    connected.sendall(greeting)
 
         thread = threading.Thread(target=serve)
         thread.start()
@@ -228,18 +227,18 @@ GREETINGS = [
     (b"SSH-1.5-old\r\n", errors.Incompatible, "speaks no SSH that is known here"),
     (b"220 ftp\r\n" * 2000, errors.ProtocolViolation, "breaks the SSH protocol"),
     (b"x" * 100_000, errors.ProtocolViolation, "breaks the SSH protocol: Banner line too long"),
-    (None, errors.Stalled, "said nothing for too long while the connection was made"),
+    (b"220 ftp\r\n", errors.Stalled, "speaks no SSH, or not within the time; is it the right port?"),
+    (b"", errors.Stalled, "speaks no SSH, or not within the time; is it the right port?"),
 ]
 
 
 @pytest.mark.parametrize(("greeting", "kind", "text"), GREETINGS)
-def test_what_is_no_ssh_server(
-    person: Person, greeting: bytes | None, kind: type[errors.ClientError], text: str
-) -> None:
-    with listening(greeting) as port:
+def test_what_is_no_ssh_server(person: Person, greeting: bytes, kind: type[errors.ClientError], text: str) -> None:
+    is_silent = kind is errors.Stalled
+    with listening(greeting, hang_up=not is_silent) as port:
         person.server.port = port
         with pytest.raises(errors.ClientError) as raised:
-            person.dial(connect_timeout_s=0.3 if greeting is None else 10.0)
+            person.dial(connect_timeout_s=0.3 if is_silent else 10.0)
     assert (type(raised.value), text in str(raised.value)) == (kind, True), raised.value
 
 

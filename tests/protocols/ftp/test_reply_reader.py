@@ -45,7 +45,8 @@ def test_kinds_of_replies() -> None:
 @pytest.mark.parametrize(
     ("wire", "sentence"),
     [
-        (b"SSH-2.0-OpenSSH\r\n", "the server sent something that is no FTP reply: b'SSH-2.0-OpenSSH'"),
+        (b"SSH-2.0-OpenSSH\r\n", "the server speaks SSH on this port, not FTP; is it the right port?"),
+        (b"HTTP/1.1 400\r\n", "the server sent something that is no FTP reply: b'HTTP/1.1 400'"),
         (b"999 what\r\n", "the server sent something that is no FTP reply: b'999 what'"),
         (b"22 what\r\n", "the server sent something that is no FTP reply: b'22 what'"),
         (b"2200 what\r\n", "the server sent something that is no FTP reply: b'2200 what'"),

@@ -174,11 +174,11 @@ class _Login:
             opening: JsonObject = {"mechanism": MECHANISM, "message": client.first()}
             if token is not None:
                 opening["token"] = token.id
-            challenge = _text(self._ask(opening))
+            challenge = _text(self._ask(opening), token)
             least = PASSWORD_ITERATIONS if token is None else TOKEN_ITERATIONS
             answer = client.answer(challenge, lambda salt, rounds: _KEYS.derive(secret, salt, rounds), least)
             final = self._ask({"message": answer})
-            client.verify(_text(final))
+            client.verify(_text(final, token))
         except (ScramMalformed, ScramRefused) as failure:
             raise ProtocolViolation(f"the server did not prove itself: {failure}. Nothing was sent to it") from failure
         self.connection.authenticated()
@@ -219,11 +219,12 @@ def _object_to(event: object) -> None:
         raise ConnectionFailed(f"the server does not serve now: {event.message}")
 
 
-def _text(answer: JsonObject) -> str:
-    """The message of an AUTH. Raises what its error means."""
+def _text(answer: JsonObject, token: Token | None) -> str:
+    """The message of an AUTH. Raises what its error means; of a `token` that is refused, also what to do."""
     error = answer.get("error")
     if isinstance(error, dict):
-        raise refusal(str(error.get("code")), str(error.get("message")), "log in")
+        doing = "log in" if token is None else "log in with the token that `homeport login` has kept"
+        raise refusal(str(error.get("code")), str(error.get("message")), doing)
     message = answer.get("message")
     if not isinstance(message, str):
         raise ProtocolViolation("the server answers the login with nothing that can be read")

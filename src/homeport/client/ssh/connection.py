@@ -221,11 +221,11 @@ class _Dialling:
             return _OtherKey(caller.shown)
         if self.failure is not None and isinstance(failure, asyncssh.Error):
             return self.failure
-        host = self.url.host
+        host, port = self.url.host, self.url.port
         for kind, meaning, sentence in _MEANINGS:
             if isinstance(failure, kind):
                 text = _words(failure)
-                return meaning(sentence.format(host=host, user=self._credentials.user, text=text))
+                return meaning(sentence.format(host=host, port=port, user=self._credentials.user, text=text))
         return failure
 
 
@@ -237,7 +237,7 @@ class _OtherKey(Exception):
 
 
 _MEANINGS: tuple[tuple[type[BaseException], Callable[[str], ClientError], str], ...] = (
-    (TimeoutError, Stalled, "{host} said nothing for too long while the connection was made"),
+    (TimeoutError, Stalled, "{host} port {port} speaks no SSH, or not within the time; is it the right port?"),
     (
         asyncssh.PermissionDenied,
         LoginFailed,

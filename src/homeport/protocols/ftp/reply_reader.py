@@ -77,6 +77,8 @@ class ReplyReader:
         line = line.removesuffix(b"\r")
         found = _CODE.match(line)
         if self._open is None:
+            if line.startswith(b"SSH-"):
+                raise ReplyError("the server speaks SSH on this port, not FTP; is it the right port?")
             if found is None:
                 raise ReplyError(f"the server sent something that is no FTP reply: {line[:60]!r}")
             self._begin(int(found[1]), found[2] == b"-", line[4:])
