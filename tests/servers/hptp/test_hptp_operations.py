@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from homeport.core.account_fields import AccountLimits
 from homeport.core.rights import Rights
 from homeport.core.sessions import SessionLimits
 
-BIG = os.urandom(3 * 2**20 + 321)
+BIG = Random(1).randbytes(3 * 2**20 + 321)  # the same in every process that collects these tests
 
 
 def sha256(data: bytes) -> str:
