@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -29,6 +28,8 @@ def command(url: str, room: str | None, no_udp: bool, as_json: bool, how: option
     Without a terminal it reads lines and prints lines. With --json it prints one object for each thing that happens
     and reads also objects such as {"room": "lobby", "text": "hello"}: that is how bots talk.
     """
+    import asyncio
+
     from homeport.cli.connecting import Connector
     from homeport.cli.stopping import sigterm_raises
     from homeport.client.chat.client import ChatClient

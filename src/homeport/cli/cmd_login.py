@@ -26,7 +26,7 @@ def command(url: str, as_json: bool, how: options.How) -> None:
     connector = Connector(how)
     place = connector.remote_of(url)
     if place.user is None:
-        raise UsageError(f"{url!r} names nobody; write it as ftp://NAME@HOST/")
+        raise UsageError(f"{url!r} names nobody; write it as {place.scheme}://NAME@HOST/")
     remote = connector.dial(place, fresh=True)
     try:
         token = make_token(remote)

@@ -134,7 +134,7 @@ class Connector:
                 opened = open_with(credentials)
             except LoginFailed as failure:
                 if attempt == attempts:
-                    raise _with_advice(failure, user) from failure
+                    raise _with_advice(failure, user, url.scheme) from failure
                 say(printable(str(failure)))
                 continue
             if credentials.is_known:  # a key may have been enough
@@ -293,8 +293,8 @@ def _ask_password(url: RemoteUrl, user: str) -> str:
     return answer
 
 
-def _with_advice(failure: LoginFailed, user: str) -> LoginFailed:
+def _with_advice(failure: LoginFailed, user: str, scheme: str) -> LoginFailed:
     if user != ANONYMOUS:
         return failure
-    sentence = f"{str(failure).rstrip('.')}; the URL names nobody, write it as ftp://NAME@HOST/"
+    sentence = f"{str(failure).rstrip('.')}; the URL names nobody, write it as {scheme}://NAME@HOST/"
     return LoginFailed(sentence, failure.code, failure.reply)
