@@ -39,6 +39,8 @@ def test_join(start: str, said: str, meant: str) -> None:
     [
         ("a\0b", r"a\0b: a name cannot hold a NUL"),
         ("\ud800", r"'\ud800': a name cannot hold this character"),
+        ("\0" * 60_000, r"\0" * 80 + "...: a name cannot hold a NUL"),
+        ("x" * 60_000 + "\ud800", "'" + "x" * 80 + "...': a name cannot hold this character"),
         ("x" * (NAME_MAX_BYTES + 1), "x" * 80 + "...: a name is longer than 255 bytes"),
         ("文" * 86, "文" * 80 + "...: a name is longer than 255 bytes"),
         ("abc/" * 1024, "abc/" * 20 + "...: the path is too long"),

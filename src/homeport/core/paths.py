@@ -16,6 +16,7 @@ NAME_MAX_BYTES = 255  # NAME_MAX of every Linux file system
 PATH_MAX_BYTES = 4095  # PATH_MAX without its NUL
 DEPTH_MAX = 512
 _FEW = PATH_MAX_BYTES // (NAME_MAX_BYTES + 1)  # segments, of which the longest are still no path that is too long
+_SHOWN_CHARACTERS = 80  # of a path that is refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +95,18 @@ def name_text(raw: bytes) -> str:
 
 def _checked(text: str, segments: tuple[str, ...]) -> VirtualPath:
     if "\0" in text:
-        raise InvalidPath(text.replace("\0", "\\0"), "a name cannot hold a NUL")
+        raise InvalidPath(_shown(text).replace("\0", "\\0"), "a name cannot hold a NUL")
     try:
         lengths = [len(name_bytes(segment)) for segment in segments]
     except UnicodeEncodeError:
-        raise InvalidPath(ascii(text), "a name cannot hold this character") from None
+        raise InvalidPath(ascii(_shown(text)), "a name cannot hold this character") from None
     if max(lengths, default=0) > NAME_MAX_BYTES:
-        raise InvalidPath(text[:80] + "...", f"a name is longer than {NAME_MAX_BYTES} bytes")
+        raise InvalidPath(_shown(text), f"a name is longer than {NAME_MAX_BYTES} bytes")
     if sum(lengths) + len(lengths) > PATH_MAX_BYTES or len(segments) > DEPTH_MAX:
-        raise InvalidPath(text[:80] + "...", "the path is too long")
+        raise InvalidPath(_shown(text), "the path is too long")
     return VirtualPath(segments)
+
+
+def _shown(text: str) -> str:
+    """What an error repeats of a path that was refused: it may be as long as its sender liked."""
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."

@@ -45,6 +45,11 @@ class Get(Brief):
         self._starved_at: float | None = None
         self.queued = False  # for its next piece
 
+    @property
+    def over(self) -> bool:
+        """Whether it was answered."""
+        return self._over
+
     def start(self) -> None:
         """See Work."""
         if not self._over:
@@ -73,6 +78,7 @@ class Get(Brief):
         """See Work."""
         if self._starved_at is not None:
             self._starved_at = None
+            self._sending.starved.discard(self)
             self._sending.queue(self)
 
     def stop(self, code: str, reason: str) -> None:
@@ -95,6 +101,7 @@ class Get(Brief):
         credit = session.engine.credit(stream)
         if not credit:
             self._starved_at = time.monotonic()
+            self._sending.starved.add(self)
             return False
         piece = self._next_piece(min(credit, PIECE_BYTES))
         if piece is None:
@@ -220,6 +227,7 @@ class Sending:
         self._to_open: deque[Get] = deque()
         self._open: set[Get] = set()
         self._ready: deque[Get] = deque()
+        self.starved: set[Get] = set()  # without credit for their next piece
         self._planned = False
         self._closed = False
         self.must_flush = False  # the shared buffer is in the engine's output
@@ -239,7 +247,13 @@ class Sending:
     def closed(self, get: Get) -> None:
         """It has ended."""
         self._open.discard(get)
+        self.starved.discard(get)
         self._open_some()
+
+    def credit(self) -> None:
+        """See session.Sender."""
+        for get in list(self.starved):
+            get.credit()
 
     def close(self) -> None:
         """Send nothing more."""
@@ -275,8 +289,9 @@ class Sending:
     def _open_some(self) -> None:
         while self._to_open and len(self._open) < self._session.front.settings.max_open_files and not self._closed:
             get = self._to_open.popleft()
-            self._open.add(get)
-            self._session.batches.add(get.open, get.opened)
+            if not get.over:  # cancelled before its turn
+                self._open.add(get)
+                self._session.batches.add(get.open, get.opened)
 
 
 def sending_of(session: HptpSession) -> Sending:

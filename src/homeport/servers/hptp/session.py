@@ -64,6 +64,10 @@ class Sender(Protocol):
         """The client has read what was sent: send more."""
         ...
 
+    def credit(self) -> None:
+        """The client takes more, whatever the file."""
+        ...
+
     def close(self) -> None:
         """Send nothing more."""
         ...
@@ -176,8 +180,11 @@ class HptpSession:
             work.end(trailer)
 
     def credit(self, stream: int) -> None:
-        """The client takes more: on one stream, or on all for 0."""
-        for work in list(self._work.values()) if stream == 0 else filter(None, [self._work.get(stream)]):
+        """The client takes more: on one stream, or on all for 0, which costs nothing unless somebody waits for it."""
+        if stream == 0:
+            if self.sender is not None:
+                self.sender.credit()
+        elif (work := self._work.get(stream)) is not None:
             work.credit()
 
     def cancel(self, stream: int, code: str, reason: str) -> None:
