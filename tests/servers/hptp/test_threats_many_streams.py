@@ -1,4 +1,4 @@
-"""What one logged-in client can do to a worker with many open streams (threats H1 and H3): it costs the others nothing."""
+"""What one logged-in client can do to a worker with many open streams (threats H1, H3): it costs the others nothing."""
 
 from __future__ import annotations
 
