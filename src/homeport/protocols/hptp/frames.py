@@ -102,8 +102,8 @@ class FrameReader:
             raise ProtocolFault(FaultCode.FRAME_UNKNOWN, f"a frame of type {number}")
         if flags or zero:
             raise ProtocolFault(FaultCode.FRAME_MALFORMED, f"a {kind.name} frame with flags that this version has not")
-        if kind in _SIZES:
-            least, most = _SIZES[kind]
+        if (sizes := _SIZES.get(kind)) is not None:
+            least, most = sizes
         else:
             least, most = (1, self.max_payload) if kind is _DATA else (0, self.max_control)
         if length > most:
