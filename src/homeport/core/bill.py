@@ -49,8 +49,8 @@ class Bill:
 
     def hold_file(self) -> None:
         """Keep room for the file itself, of which nothing counts on the disk yet; raises as `charge`."""
-        credit = self._credit - self.borrowed
-        self.borrowed += self._ledger.hold(
+        credit = self._credit  # of which nothing is borrowed yet, for this is an upload's first charge
+        self.borrowed = self._ledger.hold(
             self._account_id, files=1, credit_bytes=credit.bytes, credit_files=credit.files
         )
         self._holds_file = True
@@ -95,12 +95,11 @@ class Bill:
 
         Raises QuotaExceeded when somebody else has taken that room, and then nothing has changed.
         """
-        if self.borrowed is not NOTHING:
-            beyond = Count(
-                max(0, self.borrowed.bytes - replaced.bytes),
-                max(0, self.borrowed.files - replaced.files),
-            )
-            self._settle(beyond, NOTHING)
+        beyond = Count(
+            max(0, self.borrowed.bytes - replaced.bytes),
+            max(0, self.borrowed.files - replaced.files),
+        )
+        self._settle(beyond, NOTHING)
 
     def replace(self, replaced: Count) -> None:
         """The old file has gone: refund it and pay what was borrowed against it, in one step. Follows `cover`."""

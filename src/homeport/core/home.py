@@ -369,12 +369,12 @@ class Home:
     # Transfers, within
 
     def _begin(self, path: VirtualPath, wish: Wish, *, new: bool) -> Upload:
+        chronicle = self._chronicle
         try:
-            with self._chronicle.deed("upload", path):
-                return self._upload(
-                    path, wish, self._allow_new if new else self._allow_any, self._chronicle.transfer(Uploaded)
-                )
-        except BaseException:
+            return self._upload(path, wish, self._allow_new if new else self._allow_any, chronicle.transfer(Uploaded))
+        except BaseException as error:
+            if isinstance(error, HomeportError):
+                chronicle.refused("upload", path, error)
             if wish.reservation:
                 wish.reservation.release()
             raise

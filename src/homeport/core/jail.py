@@ -120,7 +120,7 @@ class Jail:
         """
         if path.is_root:
             raise IsADirectory(str(path))
-        place = self._lookup.place_of(path, path.parent)
+        place = self._lookup.place_of(path, about_folder=True)
         try:
             there = self._seen_through(_there(place.folder, place.name, path), path)
         except OSError as error:
@@ -362,7 +362,7 @@ class Jail:
         if path.is_root:
             raise IsADirectory(str(path))
         installing = _Installing(Place(stage_fd, name_bytes(stage_name)), path, approve, flush)
-        place = self._lookup.place_of(path, path)
+        place = self._lookup.place_of(path)
         try:
             if self._install_at(place, installing):
                 return installing.replaced

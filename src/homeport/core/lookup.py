@@ -187,13 +187,19 @@ class Lookup:
         finally:
             os.close(fd)
 
-    def place_of(self, path: VirtualPath, about: VirtualPath) -> Place:
-        """As `parent`, for a folder that the caller closes; errors are `about` another path."""
+    def place_of(self, path: VirtualPath, *, about_folder: bool = False) -> Place:
+        """As `parent`, for a folder that the caller closes; errors are about `path`, or about its folder."""
         name = name_bytes(_single(path))
         try:
-            return Place(self.open(path.parent, _PARENT), name)
+            return Place(self._open_parent(path), name)
         except OSError as error:
-            raise self.failure(error, about) from error
+            raise self.failure(error, path.parent if about_folder else path) from error
+
+    def _open_parent(self, path: VirtualPath) -> int:
+        try:  # without a path of its own, which costs as much as the call
+            return self._resolve(path.segments[:-1], _PARENT)
+        except FileNotFoundError:
+            return self.open(path.parent, _PARENT)
 
     @contextmanager
     def named(self, path: VirtualPath) -> Iterator[tuple[int, bytes]]:

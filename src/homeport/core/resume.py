@@ -36,6 +36,9 @@ class Present:
     stage: int | None
 
 
+FROM_NOTHING = Start(Beginning.EMPTY, 0)
+
+
 def start_of(path: str, present: Present, *, offset: int | None, append: bool) -> Start:
     """Where an upload of `path` starts that asked for `offset` bytes in, or to `append`.
 
@@ -45,7 +48,7 @@ def start_of(path: str, present: Present, *, offset: int | None, append: bool) -
     if append:
         return _at_the_end(present)
     if not offset:
-        return Start(Beginning.EMPTY, 0)
+        return FROM_NOTHING
     if offset == present.whole:
         return Start(Beginning.WHOLE, offset)
     if present.stage is not None and offset <= present.stage:
@@ -60,4 +63,4 @@ def _at_the_end(present: Present) -> Start:
         return Start(Beginning.WHOLE, present.whole)
     if present.stage is not None:
         return Start(Beginning.STAGE, present.stage)
-    return Start(Beginning.EMPTY, 0)
+    return FROM_NOTHING

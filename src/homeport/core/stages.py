@@ -58,9 +58,10 @@ class Stage:
     """One account's stage of one path, locked until `close`. The descriptor `fd` reads and writes.
 
     `created` says that it was not there before. Then it is a blank, whose bytes mean nothing, until `charged`.
+    `was_patched`: what it held when it was opened came in any order.
     """
 
-    __slots__ = ("_folder", "_stale", "created", "fd", "is_blank", "name")
+    __slots__ = ("_folder", "_stale", "created", "fd", "is_blank", "name", "was_patched")
 
     def __init__(self, fd: int, folder: AccountFolder, name: str, found: os.stat_result) -> None:
         """Take over the descriptor of the file that is `found` there."""
@@ -69,6 +70,7 @@ class Stage:
         self._stale = found.st_size
         self.name = name
         self.created = self.is_blank = is_blank(found.st_mode)
+        self.was_patched = _is_patched(found.st_mode)
 
     def __enter__(self) -> Stage:
         return self
@@ -89,18 +91,14 @@ class Stage:
         with _storage_errors:
             return os.fstat(self.fd).st_size
 
-    @property
-    def is_patched(self) -> bool:
-        """Whether its bytes came in any order."""
-        with _storage_errors:
-            return _is_patched(os.fstat(self.fd).st_mode)
-
     def charged(self, size: int = 0) -> None:
         """From now on it counts, with the `size` bytes that were written and charged; nothing else is in it."""
-        with _storage_errors:
+        try:
             if self._stale > size:
                 os.ftruncate(self.fd, size)
             os.fchmod(self.fd, STAGE_MODE)
+        except OSError as error:
+            raise storage_error(error) from error
         self.is_blank = False
 
     def empty(self) -> None:

@@ -17,7 +17,7 @@ from homeport.core.entries import Entry
 from homeport.core.errno_table import storage_error
 from homeport.core.errors import QuotaExceeded, SourceChanged
 from homeport.core.paths import VirtualPath
-from homeport.core.resume import Beginning, Present, start_of
+from homeport.core.resume import FROM_NOTHING, Beginning, Present, Start, start_of
 from homeport.core.stages import Stage, StageFolder
 from homeport.core.transfer import Ended, Upload, Works, throw_away
 
@@ -84,12 +84,12 @@ class _Start:
             raise
 
     def _fill(self, wish: Wish) -> None:
-        if self._stage.is_patched:  # what a process that died wrote in any order continues nothing
+        if self._stage.was_patched:  # what a process that died wrote in any order continues nothing
             self._drop_patches()
         size = None if self._stage.created else self._stage.size
-        present = Present(self._whole.size if self._whole else None, size)
-        start = start_of(str(self._path), present, offset=wish.offset, append=wish.append)
-        self._require_room(wish, size or 0)
+        start = self._start(wish, size)
+        if wish.expected_size is not None:
+            self._require_room(wish.expected_size, wish, size or 0)
         kept = start.offset if start.beginning is Beginning.STAGE else 0
         if size and size > kept:
             self._cut(kept, size)
@@ -97,6 +97,12 @@ class _Start:
             self._fresh = True
             self._begin_stage()
             self._copy(start.offset)
+
+    def _start(self, wish: Wish, size: int | None) -> Start:
+        if not wish.offset and not wish.append:  # as nearly all do
+            return FROM_NOTHING
+        present = Present(self._whole.size if self._whole else None, size)
+        return start_of(str(self._path), present, offset=wish.offset, append=wish.append)
 
     def _drop_patches(self) -> None:
         with self._works.ledger.changing(self._works.account_id):
@@ -116,18 +122,16 @@ class _Start:
             self._stage.truncate(kept)
             self._bill.refund(size - kept)
 
-    def _require_room(self, wish: Wish, staged: int) -> None:
+    def _require_room(self, expected_size: int, wish: Wish, staged: int) -> None:
         """Refuse an upload of an announced size before its first byte, when it cannot fit as things stand."""
-        if wish.expected_size is None:
-            return
         usage = self._works.ledger.usage(self._works.account_id)
         if usage.quota_bytes is None:
             return
         reserved = wish.reservation.size if wish.reservation else 0
         ours = staged + reserved + (self._whole.size if self._whole else 0)
         free = max(0, usage.quota_bytes - usage.used_bytes + ours)
-        if wish.expected_size > free:
-            raise QuotaExceeded("bytes", usage.quota_bytes, free, wish.expected_size)
+        if expected_size > free:
+            raise QuotaExceeded("bytes", usage.quota_bytes, free, expected_size)
 
     def _copy(self, size: int) -> None:
         """Begin with the first `size` bytes of the whole file."""

@@ -12,11 +12,12 @@ import logging
 import os
 import threading
 from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 from typing import NamedTuple, TypeVar
 
 from homeport.core.arbiter import Arbiter
-from homeport.core.bill import Bill
+from homeport.core.bill import NOTHING, Bill
 from homeport.core.count import Count
 from homeport.core.digests import DigestStore
 from homeport.core.disk_room import DiskRoom
@@ -44,6 +45,7 @@ __all__ = ["Allow", "Download", "Ended", "Opened", "Outcome", "Stored", "Upload"
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
+_NEVER = Policy.NEVER  # reading a member from its class takes its time
 
 
 class Stored(NamedTuple):
@@ -138,15 +140,17 @@ class Upload:
         the account may not replace, QuotaExceeded when the room of the file to be replaced has been used otherwise,
         what Jail.install raises, and StorageError. `abort` is to follow.
         """
+        durability = self._works.durability
         with self._lock:
             self.seal(expected_size=expected_size, expected_sha256=expected_sha256)
+            if durability.policy is _NEVER:
+                return self.conclude(self.install(None))
             try:
-                self._works.durability.flush(self._stage.fd)
+                durability.flush(self._stage.fd)
             except HomeportError:
                 self.spoil()
                 raise
-            lasting = self._works.durability.policy is not Policy.NEVER
-            return self.conclude(self.install(self._works.durability.flush_directory if lasting else None))
+            return self.conclude(self.install(durability.flush_directory))
 
     # A commit's steps, for whoever makes several uploads last at once: see `homeport.core.group_commit`.
 
@@ -162,7 +166,8 @@ class Upload:
         with self._lock:
             self._require_open()
             digest = self._digest.hexdigest()
-            self._compare(digest, expected_size, expected_sha256)
+            if expected_size is not None or expected_sha256 is not None:
+                self._compare(digest, expected_size, expected_sha256)
             if self._stage.is_blank:  # nothing came
                 with self._works.ledger.changing(self._works.account_id):
                     self._count_stage()
@@ -242,9 +247,13 @@ class Upload:
             raise ValueError("this upload has ended")
 
     def _write(self, view: memoryview, search: Search) -> None:
+        works, size = self._works, len(view)
         with self._lock:
             self._require_open()
-            self._add(view, search)
+            works.disk.take(size)
+            with works.ledger.changing(works.account_id):
+                self._bill.charge(size, search=search)
+                self._add(view, size)
 
     def _write_making_room(self, view: memoryview) -> None:
         """Write when the young uploads have given way; if this one is too young itself, give way at once.
@@ -261,28 +270,23 @@ class Upload:
             else:
                 return
 
-    def _add(self, view: memoryview, search: Search) -> None:
-        self._works.disk.take(len(view))
-        with self._works.ledger.changing(self._works.account_id):
-            self._bill.charge(len(view), search=search)
-            start = self.size
-            try:
-                self._pour_all(view)
-            finally:
-                written = view[: self.size - start]
-                self.moved += len(written)
-                if len(written) < len(view):
-                    self._bill.refund(len(view) - len(written))
-                self._digest.grew(written)
-
-    def _pour_all(self, view: memoryview) -> None:
-        start = self.size
+    def _add(self, view: memoryview, size: int) -> None:
+        """Write the `size` bytes of `view`, which are charged."""
+        start, written = self.size, 0
         try:
-            while self.size - start < len(view):
-                self.size += self._pour(view[self.size - start :])
+            while written < size:
+                written += self._pour(view[written:] if written else view)
+                self.size = start + written
         finally:
-            if self._stage.is_blank and self.size:
-                self._count_stage()
+            try:
+                if written and self._stage.is_blank:
+                    self._count_stage()
+            finally:
+                written = self.size - start  # nothing, where the stage could not be made to count
+                self.moved += written
+                if written < size:
+                    self._bill.refund(size - written)
+                self._digest.grew(view[:written] if written < size else view)
 
     def _count_stage(self) -> None:
         """From now on the stage counts, with what has come."""
@@ -318,31 +322,24 @@ class Upload:
     def _install(self, flush_directory: Callable[[int], None] | None) -> tuple[bool, HomeportError | None]:
         """Put the stage in place and settle the bill; whether it replaced something, and why it may not last."""
         failures: list[HomeportError] = []
+        # In place already: a failure must not keep the bill from being settled.
+        flush = None if flush_directory is None else partial(_caught, failures, flush_directory)
         stage, works = self._stage, self._works
-
-        def flush(folder: int) -> None:
-            # In place already: a failure must not keep the bill from being settled.
-            assert flush_directory is not None
-            _caught(failures, flush_directory, folder)
-
         with works.ledger.changing(works.account_id):
             try:
-                works.jail.install(
-                    stage.directory_fd,
-                    stage.name,
-                    self.path,
-                    approve=self._approve,
-                    flush=flush if flush_directory else None,
-                )
+                works.jail.install(stage.directory_fd, stage.name, self.path, approve=self._approve, flush=flush)
             except HomeportError as error:
                 if self._is_staged():
                     raise
                 failures.append(error)
             there = self._replacing
-            if there:
+            if there is not None:
                 stage.took_place()
-            _caught(failures, self._bill.replace, Count.of(there) if there else Count())
-        return there is not None, next(iter(failures), None)
+            try:
+                self._bill.replace(NOTHING if there is None else Count.of(there))
+            except HomeportError as error:
+                failures.append(error)
+        return there is not None, failures[0] if failures else None
 
     def _is_staged(self) -> bool:
         """Whether the stage has its name still, after it could not be put in place; it gets its mode back."""
@@ -354,9 +351,10 @@ class Upload:
     def _approve(self, there: Entry | None) -> None:
         """The last moment before the new file replaces what is `there`."""
         self._works.allow(self.path, there)
-        self._bill.cover(Count.of(there) if there else Count())
+        if self._bill.borrowed is not NOTHING:
+            self._bill.cover(NOTHING if there is None else Count.of(there))
         self._replacing = there
-        mode = (there.mode if there else self._works.file_mode) & 0o777
+        mode = (self._works.file_mode if there is None else there.mode) & 0o777
         if mode != STAGE_MODE:
             self._set_mode(mode)
 
