@@ -70,6 +70,13 @@ def verdict(code: bytes, machine: int, call: int, *arguments: int) -> int:
         ("ioctl", (0, 0xFFFFFFFF_00005412), refused(errno.EPERM)),  # CVE-2019-10063: the upper half counts for nothing
         ("ioctl", (0, 0x541C), refused(errno.EPERM)),
         ("ioctl", (0, 0x5413), ALLOWED),
+        ("socket", (1, 1, 0), ALLOWED),
+        ("socket", (2, 1, 0), ALLOWED),
+        ("socket", (10, 1, 0), ALLOWED),
+        ("socket", (16, 3, 0), ALLOWED),
+        ("socket", (40, 1, 0), refused(errno.EAFNOSUPPORT)),
+        ("socket", (0xFFFFFFFF_00000028, 1, 0), refused(errno.EAFNOSUPPORT)),
+        ("socket", (38, 5, 0), refused(errno.EAFNOSUPPORT)),
         ("fallocate", (3, 0, 0, 4096), ALLOWED),
         ("fallocate", (3, 0x01, 0, 4096), refused(errno.EOPNOTSUPP)),
         ("fallocate", (3, 0x11, 0, 4096), refused(errno.EOPNOTSUPP)),

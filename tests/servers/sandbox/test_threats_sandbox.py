@@ -132,6 +132,14 @@ def test_s3_the_network_is_not_there(confined: Confined, kind: str) -> None:
         assert "CONNECTED" in shown.output, shown  # the attack would work
 
 
+def test_s3_the_hypervisor_is_not_there(confined: Confined) -> None:
+    """AF_VSOCK knows of no network namespace."""
+    said = attack(confined, "python3 -c 'import socket; socket.socket(40, socket.SOCK_STREAM)'")
+    assert "Address family not supported by protocol" in said.errors
+    said = attack(confined, "python3 -c 'import socket; socket.socketpair(); socket.socket(); print(1)'")
+    assert said.output == "1\n"
+
+
 def test_s3_other_processes_are_not_there(confined: Confined) -> None:
     said = attack(confined, f"ls -d /proc/[0-9]* | wc -l; kill -0 {os.getpid()} && echo REACHED; ps -e | wc -l")
     assert int(said.output.split()[0]) < 8

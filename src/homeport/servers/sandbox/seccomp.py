@@ -2,8 +2,9 @@
 
 The one rule: what is refused here is what namespaces and missing privileges leave open. A command's files belong to the
 server's own user outside the sandbox, so it must not make one that runs with that user's rights (set-uid, set-gid); the
-server's keys in the kernel are not its own; nobody types into a terminal but its user; and room on the disk beyond a
-file's end (fallocate(2)) would count for nobody.
+server's keys in the kernel are not its own; nobody types into a terminal but its user; room on the disk beyond a
+file's end (fallocate(2)) would count for nobody; and not every kind of socket knows of network namespaces: by
+AF_VSOCK (vsock(7)) a command would reach the machine's hypervisor.
 
 A filter cannot follow pointers (seccomp(2)), so calls that hide the mode behind one do not exist for a command:
 `openat2` and io_uring. Programs fall back to the older calls.
@@ -21,6 +22,7 @@ from dataclasses import dataclass
 _SET_ID = stat.S_ISUID | stat.S_ISGID
 _CREATES = 0o100 | 0o20000000  # O_CREAT, O_TMPFILE: only then is there a mode
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
+_FAMILIES = (1, 2, 10, 16)  # AF_UNIX, AF_INET, AF_INET6, AF_NETLINK: those that are the namespace's own
 _KEEP_SIZE, _PUNCH_HOLE = 0x01, 0x02  # of fallocate(2)
 
 # Classic BPF (linux/bpf_common.h): load a word, compare, return.
@@ -75,6 +77,11 @@ def _no_typing() -> list[_Step]:
     ]
 
 
+def _own_network() -> list[_Step]:
+    ours = [(_EQUAL, len(_FAMILIES) - at, 0, family) for at, family in enumerate(_FAMILIES)]
+    return [_argument(0), *ours, _refusal(errno.EAFNOSUPPORT), _return(_ALLOW)]
+
+
 def _no_hidden_room() -> list[_Step]:
     return [
         _argument(1),
@@ -107,6 +114,7 @@ _RULES: dict[str, _Rule] = {
     "perf_event_open": _FORBIDDEN,
     "userfaultfd": _FORBIDDEN,
     "ioctl": _no_typing,
+    "socket": _own_network,
     "fallocate": _no_hidden_room,
 }
 _EVERYWHERE = {
@@ -120,7 +128,7 @@ MACHINES: dict[str, Machine] = {
     "x86_64": Machine(
         0xC000003E,
         {
-            "open": 2, "ioctl": 16, "creat": 85, "chmod": 90, "fchmod": 91, "mknod": 133, "add_key": 248,
+            "open": 2, "ioctl": 16, "socket": 41, "creat": 85, "chmod": 90, "fchmod": 91, "mknod": 133, "add_key": 248,
             "request_key": 249, "keyctl": 250, "openat": 257, "mknodat": 259, "fchmodat": 268,
             "fallocate": 285, "perf_event_open": 298, "bpf": 321, "userfaultfd": 323,
         } | _EVERYWHERE,
@@ -129,8 +137,8 @@ MACHINES: dict[str, Machine] = {
     "aarch64": Machine(
         0xC00000B7,
         {
-            "ioctl": 29, "mknodat": 33, "fallocate": 47, "fchmod": 52, "fchmodat": 53, "openat": 56, "add_key": 217,
-            "request_key": 218, "keyctl": 219, "perf_event_open": 241, "bpf": 280, "userfaultfd": 282,
+            "ioctl": 29, "mknodat": 33, "fallocate": 47, "fchmod": 52, "fchmodat": 53, "openat": 56, "socket": 198,
+            "add_key": 217, "request_key": 218, "keyctl": 219, "perf_event_open": 241, "bpf": 280, "userfaultfd": 282,
         } | _EVERYWHERE,
     ),
 }  # fmt: skip
