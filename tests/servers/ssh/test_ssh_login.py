@@ -6,13 +6,15 @@ import asyncio
 import json
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import asyncssh
 import pytest
+from asyncssh.constants import MSG_USERAUTH_FAILURE, MSG_USERAUTH_REQUEST
+from asyncssh.packet import Boolean, String
 from tests.servers.running import LENIENT, NAME, PASSWORD, House
 from tests.servers.ssh.running_ssh import SETTINGS, RunningSsh, serving_ssh
 from tests.servers.ssh.sftp_client import PUT, Sftp
@@ -142,6 +144,48 @@ def test_so_many_wrong_passwords_end_the_connection(server: RunningSsh, house: H
         server.connected(NAME, None, client_factory=lambda: guesser)
     assert guesser.tried == 4
     assert [found["reason"] for found in audited(house, "login refused")] == ["wrong password"] * 4
+
+
+class Hasty(asyncssh.connection.SSHClientConnection):
+    """Says all that it has to say without waiting for an answer."""
+
+    requests: tuple[tuple[bytes, ...], ...] = ()
+    _packet_handlers = asyncssh.connection.SSHClientConnection._packet_handlers | {
+        MSG_USERAUTH_FAILURE: lambda *_: None
+    }
+
+    def try_next_auth(self, **_: Any) -> None:
+        for method in self.requests:
+            self.send_packet(MSG_USERAUTH_REQUEST, String(NAME), String("ssh-connection"), *method)
+        self.requests = ()
+
+
+def reason_for(server: RunningSsh, requests: Sequence[tuple[bytes, ...]]) -> str:
+    """Why the server ends a connection that says these."""
+    listener = Listener()
+
+    async def talk() -> None:
+        loop = asyncio.get_running_loop()
+        options = asyncssh.SSHClientConnectionOptions(
+            client_factory=lambda: listener, username=NAME, known_hosts=None, config=None, agent_path=None
+        )
+        connection = Hasty(loop, options)
+        connection.requests = tuple(requests)
+        await loop.create_connection(lambda: connection, server.host, server.port)
+        await connection.wait_closed()
+
+    server.clients.wait(talk())
+    return str(listener.reason)
+
+
+def test_passwords_without_waiting_for_the_answers_are_noted_and_counted_too(server: RunningSsh, house: House) -> None:
+    guesses = [(String("password"), Boolean(False), String(f"guess {number}")) for number in range(20)]
+    reason_for(server, guesses)
+    until(lambda: (house.root / "audit.jsonl").exists() and len(audited(house, "login refused")) == 4)
+
+
+def test_nobody_asks_for_ever(server: RunningSsh) -> None:
+    assert "too many requests to log in" in reason_for(server, [(String("none"),)] * 129)
 
 
 def test_who_is_banned_hears_for_how_long(house: House) -> None:

@@ -63,6 +63,7 @@ class Guest(asyncssh.SSHServer):
         self._name = ""
         self._account: Account | None = None  # whose password was right
         self._key: bytes | None = None  # the key that fits, until the client has proved to have it
+        self._guesses = 0
         self._failures = 0
         self._offers = 0
         self._entered: asyncio.Future[SshSession] = self._loop.create_future()
@@ -121,19 +122,13 @@ class Guest(asyncssh.SSHServer):
         return True
 
     async def validate_password(self, username: str, password: str) -> bool:
-        """See asyncssh.SSHServer."""
-        core = self._front.core
-        try:
-            self._account = await core.logins.run(core.login.authenticate, username, password, self._peer)
-        except LoginRefused as error:
-            self._audit(LoginFailed(self._who, username, error.reason))
-            await asyncio.sleep(error.delay_s)
-            self._count_failure()
+        """See asyncssh.SSHServer. A client that asks the next thing before the answer has tried all the same."""
+        self._guesses += 1
+        if self._guesses > self._front.settings.max_login_attempts:
+            self.end(_TOO_MANY_FAILURES)
             return False
-        except HomeportError as error:
-            self._turn_away(username, error)
-            return False
-        return True
+        self._account = await asyncio.shield(self._loop.create_task(self._holder_of(username, password)))
+        return self._account is not None
 
     async def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
         """See asyncssh.SSHServer. Called before the client has proved to have the key's other half, and after."""
@@ -213,6 +208,18 @@ class Guest(asyncssh.SSHServer):
         self._audit(LoginFailed(self._who, name, reason))
         self.end(str(error), asyncssh.DISC_TOO_MANY_CONNECTIONS)
 
+    async def _holder_of(self, name: str, password: str) -> Account | None:
+        core = self._front.core
+        try:
+            return await core.logins.run(core.login.authenticate, name, password, self._peer)
+        except LoginRefused as error:
+            self._audit(LoginFailed(self._who, name, error.reason))
+            await asyncio.sleep(error.delay_s)
+            self._count_failure()
+        except HomeportError as error:
+            self._turn_away(name, error)
+        return None
+
     def _count_failure(self) -> None:
         self._failures += 1
         if self._failures >= self._front.settings.max_login_attempts:
@@ -221,8 +228,10 @@ class Guest(asyncssh.SSHServer):
     async def _refuse_keys(self, name: str) -> None:
         """So many keys are no search for the right one any more: it counts as one failed login."""
         self._audit(LoginFailed(self._who, name, "too many keys"))
-        await asyncio.sleep(await self._front.core.logins.run(self._front.keys.failed, name, self._peer))
-        self.end("too many keys were offered; name the right one with -i, and IdentitiesOnly=yes")
+        try:
+            await asyncio.sleep(await self._front.core.logins.run(self._front.keys.failed, name, self._peer))
+        finally:
+            self.end("too many keys were offered; name the right one with -i, and IdentitiesOnly=yes")
 
     async def _enter(self) -> SshSession:
         core, record, account = self._front.core, self._record, self._account

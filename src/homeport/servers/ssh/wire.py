@@ -1,13 +1,14 @@
 """asyncssh's server connection and channel, with what they lack for a server that strangers reach.
 
 The one rule: everything that leans on asyncssh's insides is in this file, and tests/servers/ssh/test_ssh_wire.py says
-what it leans on. Six things are added:
+what it leans on. Seven things are added:
 
 - Somebody who does not read from his connection fills no memory: asyncssh minds the window that the peer announced, up
   to 4 GiB, and not whether the socket still takes anything.
 - The ciphers are offered when it is known what the client can (see `algorithms.offer_for`).
 - No empty packet goes before every packet: that was against a weakness of CBC, which is not spoken here.
 - Keys prove themselves by the signatures that were announced alone.
+- Whoever wants to log in asks a bounded number of times, so that asking for ever keeps no processor busy.
 - A client's variables are few and short: asyncssh keeps all that come, whether or not anything is ever run.
 - A command's bytes need not be UTF-8, as the names of files need not.
 """
@@ -18,7 +19,7 @@ import asyncio
 from typing import Any, cast
 
 import asyncssh
-from asyncssh.constants import MSG_IGNORE, MSG_KEXINIT
+from asyncssh.constants import MSG_IGNORE, MSG_KEXINIT, MSG_USERAUTH_REQUEST
 from asyncssh.encryption import get_encryption_algs
 from asyncssh.kex import get_kex_algs
 from asyncssh.packet import SSHPacket
@@ -29,6 +30,7 @@ WINDOW_BYTES = 4 * 1024 * 1024  # what a client may send on a channel before it 
 PACKET_BYTES = 128 * 1024
 _UNSENT_BYTES = 1024 * 1024  # for one connection, in this process
 _SHY_S = 0.2  # for clients that do not send their algorithms before they have seen ours
+_QUESTIONS = 128  # of one connection that wants to log in; a key that fits takes two, any other one
 _VARIABLES, _VARIABLE_BYTES = 64, 1024  # of one channel; and of a name with its value
 _COOKIE_BYTES = 16
 _NAMELISTS_BEFORE_CIPHERS = 2
@@ -40,6 +42,7 @@ class Connection(asyncssh.SSHServerConnection):
     def __init__(self, loop: asyncio.AbstractEventLoop, options: asyncssh.SSHServerConnectionOptions) -> None:
         super().__init__(loop, options)
         self.stuffed = False  # the client does not read
+        self._questions = 0
         self._shy: asyncio.TimerHandle | None = None
         self._introduced = False
 
@@ -80,7 +83,11 @@ class Connection(asyncssh.SSHServerConnection):
     log_received_packet = log_sent_packet
 
     def process_packet(self, pkttype: int, pktid: int, packet: SSHPacket) -> Any:
-        """Look into the client's algorithms before ours are told."""
+        """Look into the client's algorithms before ours are told; count what it asks before it is in."""
+        if pkttype == MSG_USERAUTH_REQUEST:
+            self._questions += 1
+            if self._questions > _QUESTIONS:
+                raise asyncssh.ProtocolError("too many requests to log in")
         if pkttype == MSG_KEXINIT and not self._introduced:
             offered = offer_for(_ciphers_in(packet))
             self._enc_algs = [name for name in self._enc_algs if name in offered]
