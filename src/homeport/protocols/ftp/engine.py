@@ -27,11 +27,12 @@ from homeport.protocols.ftp.names import Names
 from homeport.protocols.ftp.policy import Policy
 from homeport.protocols.ftp.ranges import ByteRange
 from homeport.protocols.ftp.replies import CODES, Refusal, Reply, render
-from homeport.protocols.ftp.routes import ROUTES, TRANSIENT, Route, route_of
+from homeport.protocols.ftp.routes import BARE_ROUTES, ROUTES, TRANSIENT, Route, route_of
 from homeport.protocols.ftp.session import Session
 from homeport.protocols.ftp.settings import Expectation, Pending, Settings
-from homeport.protocols.ftp.state import Mark, Misuse, Phase, Step, Work, next_work
+from homeport.protocols.ftp.state import WORKS, Mark, Misuse, Phase, Step, Work, next_work
 
+_make = tuple.__new__  # what a named tuple's own class calls, by way of one more function
 _LINE_COST = 64  # bytes of memory that a waiting line takes beside its text
 _MAX_BURST = 1 << 20  # what may come in one go although `wants_data` was false
 
@@ -40,6 +41,8 @@ _IDLE, _TRANSFER, _HANDSHAKE, _CLOSED = Work.IDLE, Work.TRANSFER, Work.HANDSHAKE
 _LOGGED_IN = Phase.LOGGED_IN
 _ABORTS = During.ABORTS
 _ANSWERED = Step.ANSWERED
+_AFTER_IDLE = WORKS[_IDLE]
+_AFTER_ANSWER = {work: steps[_ANSWERED] for work, steps in WORKS.items() if _ANSWERED in steps}
 _RESTART, _RANGE, _EXPECTATION = Pending.RESTART.value, Pending.RANGE.value, Pending.EXPECTATION.value
 
 _GOODBYE = Reply(221, ("Goodbye.",))
@@ -214,7 +217,7 @@ class FtpEngine:
             self._begun = True
             self._say(code, text)
             return
-        self._work = next_work(self._work, _ANSWERED)
+        self._work = _AFTER_ANSWER.get(self._work) or next_work(self._work, _ANSWERED)
         self._say(code, text)
         assert self._current is not None
         route, argument = self._current
@@ -368,7 +371,7 @@ class FtpEngine:
         if isinstance(line, Fault):
             self._run_fault(line)
             return
-        route, raw = route_of(line)
+        route, raw = BARE_ROUTES.get(line) or route_of(line)
         settings = self.session.settings
         if settings.pending and not aside:
             settings.forget(route.drops if route else TRANSIENT)
@@ -417,7 +420,9 @@ class FtpEngine:
         if reply is None:
             self._ask(route, argument, aside=aside)
             return
-        self._send(reply)
+        wire = reply.wire or render(reply, self.session.names.encode)  # as `_send`, for every command ends here
+        self._output.append(wire)
+        self._output_size += len(wire)
         settings = self.session.settings
         if settings.pending and not aside:
             settings.forget(route.spent)
@@ -426,9 +431,9 @@ class FtpEngine:
         if aside:
             self._asides += 1
         else:
-            self._work = next_work(self._work, route.step)
+            self._work = _AFTER_IDLE[route.step]
             self._current = (route, argument)
-        self._events.append(Request(route.command, argument, aside))
+        self._events.append(_make(Request, (route.command, argument, aside)))
 
     def _auth(self, mechanism: str) -> None:
         if mechanism not in ("TLS", "TLS-C", "SSL"):

@@ -53,9 +53,15 @@ _CLEAR = Protection.CLEAR
 
 
 class Gate:
-    """What one row asks of the session before its command is carried out. `limits_use`: whether `check_use` does."""
+    """What one row asks of the session before its command is carried out.
 
-    __slots__ = ("_creates", "_data", "_for_members", "_offered", "_priors", "_refusal", "_secret", "limits_use")
+    `limits_use`: whether `check_use` asks anything. `members_pass`: whether `check_access` asks nothing of whoever is
+    logged in, as with most commands.
+    """
+
+    __slots__ = (
+        "_creates", "_data", "_for_members", "_offered", "_priors", "_refusal", "_secret", "limits_use", "members_pass",
+    )  # fmt: skip
 
     def __init__(self, command: Command) -> None:
         self._refusal = command.refusal
@@ -66,6 +72,7 @@ class Gate:
         self._creates = command.creates
         self._data = command.data
         self.limits_use = command.creates or command.data
+        self.members_pass = not (self._refusal or self._offered or self._secret or self._priors)
 
     def check_access(self, session: Session) -> None:
         """Whether the session may give this command at all now. Raises Refusal: 502, 503, 522, 530, 550."""
