@@ -18,6 +18,7 @@ from homeport.core.errors import HomeportError, LoginRefused
 from homeport.core.home import Home
 from homeport.protocols.ftp.engine import FtpEngine
 from homeport.protocols.ftp.events import Abort, Close, Event, Login, Quit, Reinitialize, Request, StartTls
+from homeport.protocols.ftp.state import Phase
 from homeport.servers import eager
 from homeport.servers.ftp.addresses import peer_ip
 from homeport.servers.ftp.data import DataError
@@ -30,6 +31,7 @@ from homeport.servers.tls import TlsPump, TlsState, ready_for_data
 
 _log = logging.getLogger(__name__)
 _ALPN = ("ftp",)
+_LOGGED_IN = Phase.LOGGED_IN
 _TURN_S = 0.002  # what one connection may work before the others have their turn
 _EVERYDAY = frozenset({"QUIT", "the peer closed the connection"})  # how connections end that nobody need know of
 
@@ -43,7 +45,7 @@ class ControlConnection(asyncio.Protocol):
         self._implicit_tls = implicit_tls
         self._loop = asyncio.get_running_loop()
         self._tls: TlsPump | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Future[None]] = set()
         self._advancing = False
         self._gave_way = False  # more is to be done, when others have had their turn
         self._said_all = False  # nothing follows from the client
@@ -91,7 +93,7 @@ class ControlConnection(asyncio.Protocol):
             data = self._decrypt(self._tls, data)
         if data:
             engine = self._engine
-            if b"\n" in data and engine.logged_in:  # a byte now and then is no command
+            if b"\n" in data and engine.session.phase is _LOGGED_IN:  # a byte now and then is no command
                 self._life.set(self.session.idle_s)
             engine.receive(data, self._loop.time())
         self._advance(ends_at)
@@ -194,14 +196,18 @@ class ControlConnection(asyncio.Protocol):
                 self._take_turn(ends_at or time.monotonic() + _TURN_S)
             finally:
                 self._advancing = False
-        self._read_while_wanted()
+        if self._full or self._gave_way or self._engine.wants_data != self._reading:
+            self._read_while_wanted()
 
     def _take_turn(self, ends_at: float) -> None:
         engine = self._engine
         while True:
             while events := engine.events():
                 for event in events:
-                    self._act(event)
+                    if type(event) is Request:
+                        self._run(self._handle(event))
+                    else:
+                        self._act(event)
             if self._write_output():
                 if not (engine.has_news or self._said_all):
                     return
@@ -255,8 +261,6 @@ class ControlConnection(asyncio.Protocol):
 
     def _act(self, event: Event) -> None:
         match event:
-            case Request():
-                self._run(self._handle(event))
             case Login():
                 self._run(self._log_in(event))
             case StartTls():
@@ -277,7 +281,7 @@ class ControlConnection(asyncio.Protocol):
             self._tasks.add(task)
             task.add_done_callback(self._ran)
 
-    def _ran(self, task: asyncio.Task[None]) -> None:
+    def _ran(self, task: asyncio.Future[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("a command ended with an error of ours", exc_info=error)
