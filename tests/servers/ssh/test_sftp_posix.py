@@ -286,6 +286,39 @@ def test_what_is_removed_while_it_is_written_does_not_appear(sftp: Sftp, house: 
     assert used(house) == (0, 0)
 
 
+def test_a_handle_of_what_was_removed_means_no_other_file(sftp: Sftp, house: House) -> None:
+    handle = sftp.open("/file", PUT | READ)
+    sftp.ask(Type.REMOVE, text("/file"))
+    sftp.put("/file", b"another")
+    for kind, fields in (
+        (Type.WRITE, (u64(0), string(b"data"))),
+        (Type.READ, (u64(0), u32(10))),
+        (Type.FSTAT, ()),
+        (Type.FSETSTAT, (Attributes(size=0).encoded(),)),
+    ):
+        with pytest.raises(Failed, match=r"^/file: no such file or folder$") as caught:
+            sftp.ask(kind, string(handle), *fields)
+        assert caught.value.status is Status.NO_SUCH_FILE
+    with pytest.raises(Failed, match=r"^/file: no such file or folder$"):
+        sftp.extended("fsync@openssh.com", string(handle))
+    sftp.close(handle)
+    assert sftp.get("/file") == b"another"
+
+
+def test_the_way_to_what_is_being_written_stays(sftp: Sftp, house: House) -> None:
+    sftp.ask(Type.MKDIR, text("/folder"), Attributes().encoded())
+    sftp.ask(Type.MKDIR, text("/folder/inner"), Attributes().encoded())
+    handle = sftp.open("/folder/inner/file", PUT)
+    sftp.write_at(handle, 0, b"data")
+    with pytest.raises(Failed, match=r"^/folder/inner/file: another upload of this file is under way"):
+        sftp.ask(Type.RENAME, text("/folder"), text("/other"))
+    with pytest.raises(Failed, match=r"^/folder/inner: "):
+        sftp.ask(Type.RMDIR, text("/folder/inner"))
+    sftp.close(handle)
+    sftp.ask(Type.RENAME, text("/folder"), text("/other"))
+    assert sftp.get("/other/inner/file") == b"data"
+
+
 def test_what_is_being_written_is_not_renamed(sftp: Sftp) -> None:
     handle = sftp.open("/file", PUT)
     with pytest.raises(Failed, match="under way"):

@@ -149,6 +149,10 @@ class Drafts:
         """The draft of `path`, if there is one."""
         return self._drafts.get(path)
 
+    def below(self, folder: VirtualPath) -> VirtualPath | None:
+        """One that is being written in `folder` or deeper, or is `folder` itself: its way must last until it ends."""
+        return next((path for path in self._drafts if path.is_within(folder)), None)
+
     def begin(self, path: VirtualPath, *, create: bool, truncate: bool, new: bool) -> Draft:
         """A new draft of `path`. `create`: it need not be there; `truncate`: it begins empty; `new`: it must not be."""
         there = self._kept(path) if not (create and (new or truncate)) else None

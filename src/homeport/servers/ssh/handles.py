@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from homeport.core.entries import Entry
+from homeport.core.errors import NotFound
 from homeport.core.paths import VirtualPath
 from homeport.core.transfer import Download
 from homeport.protocols.sftp.constants import Status
@@ -27,6 +28,11 @@ class OpenFile:
     reads: bool
     writes: bool = False
     appends: bool = False
+
+    @property
+    def is_removed(self) -> bool:
+        """Whether its name was removed while it was being written; what has the name now is another file."""
+        return self.writes and isinstance(self.source, Draft) and self.source.ended
 
 
 @dataclass(slots=True, eq=False)
@@ -70,9 +76,16 @@ class Handles:
             raise Refused(Status.FAILURE, "no file or folder is open under this handle")
         return found
 
+    def present(self, name: bytes) -> Opened:
+        """As `get`; raises NotFound for a file that was removed while it was being written."""
+        found = self.get(name)
+        if isinstance(found, OpenFile) and found.is_removed:
+            raise NotFound(str(found.path))
+        return found
+
     def file(self, name: bytes) -> OpenFile:
         """As `get`, for a file."""
-        found = self.get(name)
+        found = self.present(name)
         if not isinstance(found, OpenFile):
             raise Refused(Status.FAILURE, "this handle is a folder's, not a file's")
         return found

@@ -131,7 +131,7 @@ class SftpFiles:
 
     def stat(self, request: requests.HandleStat) -> bytes:
         """FSTAT (section 6.8)."""
-        opened = self.handles.get(request.handle)
+        opened = self.handles.present(request.handle)
         if isinstance(opened, OpenFile) and isinstance(opened.source, Draft) and not opened.source.ended:
             found = self.draft_attributes(opened.source)
         elif isinstance(opened, OpenFile) and isinstance(opened.source, Download):
@@ -145,7 +145,7 @@ class SftpFiles:
 
     def set_stat(self, request: requests.HandleSetStat) -> bytes:
         """FSETSTAT (section 6.9). Of a file being written, modes and times take effect when it is in place."""
-        opened = self.handles.get(request.handle)
+        opened = self.handles.present(request.handle)
         draft = opened.source if isinstance(opened, OpenFile) and isinstance(opened.source, Draft) else None
         if draft is not None and isinstance(opened, OpenFile) and not opened.writes:
             raise Refused(Status.PERMISSION_DENIED, f"{opened.path}: it was not opened for writing")

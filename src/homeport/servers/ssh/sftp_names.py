@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 
-from homeport.core.errors import Busy, NotFound
+from homeport.core.errors import Busy, DirectoryNotEmpty, NotFound
 from homeport.core.paths import ROOT, VirtualPath
 from homeport.core.rights import Rights
 from homeport.protocols.sftp import replies, requests
@@ -186,7 +186,10 @@ class SftpNames:
 
     def remove_folder(self, request: requests.RemoveFolder) -> bytes:
         """RMDIR (section 6.6)."""
-        self._home.remove_directory(self._files.path(request.path))
+        path = self._files.path(request.path)
+        if self._files.drafts.below(path) is not None:
+            raise DirectoryNotEmpty(str(path))
+        self._home.remove_directory(path)
         return _done(request.id)
 
     def remove(self, request: requests.Remove) -> bytes:
@@ -204,8 +207,8 @@ class SftpNames:
     def rename(self, request: requests.Rename | requests.PosixRename) -> bytes:
         """RENAME (section 6.5), which replaces nothing, and posix-rename@openssh.com, which does."""
         source, target = self._files.path(request.source), self._files.path(request.target)
-        if self._files.drafts.of(source) is not None:
-            raise Busy(str(source))
+        if (writing := self._files.drafts.below(source)) is not None:
+            raise Busy(str(writing))
         self._home.rename(source, target, replace=isinstance(request, requests.PosixRename))
         return _done(request.id)
 
