@@ -17,15 +17,16 @@ from typing import Any, Protocol
 
 from homeport.core.chat_log import ChatLog, Message, Outcome, Post
 from homeport.core.chat_rooms import ChatRooms, RoomView
-from homeport.core.errors import ChatTooFast, HomeportError, StateUnavailable
+from homeport.core.errors import ChatTooFast, HomeportError, InvalidMessage, StateUnavailable
 from homeport.protocols.chat import talk
-from homeport.protocols.hptp.strict_json import Json, JsonObject
+from homeport.protocols.hptp.strict_json import Json, JsonObject, encode
 from homeport.servers.request_rates import RequestRates, Verdict
 
 _log = logging.getLogger(__name__)
 
 _BATCH = 500  # messages stored in one transaction
 _CHUNK = 100  # messages read at once for somebody who missed them
+_GONE = "the chat was left before this could be done"
 _PRESENCE_ROOM = 50  # listeners of a room who are told who comes and goes; in larger ones it is asked for
 
 Done = Callable[[Any], None]
@@ -130,7 +131,8 @@ class ChatHub:
 
     def quit(self, listener: Listener) -> None:
         """It listens no more. Works twice."""
-        self._starting.pop(listener, None)
+        for request, reply in self._starting.pop(listener, ()):
+            reply(InvalidMessage(str(request.arguments.get("room", "")), _GONE))
         entry = self._listeners.pop(listener, None)
         if entry is None:
             return
@@ -197,7 +199,7 @@ class ChatHub:
         def started(views: list[RoomView]) -> None:
             is_new = listener.account not in self.present
             entry = self._listeners.setdefault(listener, _Entry())
-            reply({"account": listener.account, "rooms": [_shown(view) for view in views]})
+            reply({"account": listener.account, **_rooms(views)})
             for view in views:
                 if view.member:
                     self._enter(listener, view, after.get(view.name, view.room.last_id))
@@ -235,7 +237,7 @@ class ChatHub:
 
     def _list(self, listener: Listener, _: Mapping[str, Any], reply: Reply) -> None:
         def found(views: list[RoomView] | BaseException) -> None:
-            reply(_error(views) if isinstance(views, BaseException) else {"rooms": [_shown(view) for view in views]})
+            reply(_error(views) if isinstance(views, BaseException) else _rooms(views))
 
         self._run(lambda: self._rooms.of(listener.account_id), found)
 
@@ -247,7 +249,7 @@ class ChatHub:
                 reply(_error(names))
                 return
             present = self.present
-            reply({"members": [{"name": name, "here": name in present} for name in names]})
+            reply({"members": _fitting({"name": name, "here": name in present} for name in names)})
 
         if room is None:
             found(sorted(self.present, key=str.casefold))
@@ -435,18 +437,23 @@ def _said(message: Message, room: str) -> JsonObject:
     }
 
 
-_MAX_ANSWER = 48 * 1024  # bytes of messages in one answer; who wants more asks again
+def _rooms(views: Iterable[RoomView]) -> JsonObject:
+    """As many rooms as one answer holds, those that the account is in first: others may make any number."""
+    return {"rooms": _fitting(_shown(view) for view in sorted(views, key=lambda view: not view.member))}
 
 
-def _fitting(messages: Iterable[JsonObject]) -> list[Json]:
-    """As many messages as go into one answer."""
+_MAX_ANSWER = 48 * 1024  # bytes of a list in one answer; who wants more messages asks again
+
+
+def _fitting(items: Iterable[JsonObject]) -> list[Json]:
+    """As many of the items as go into one answer, at least one."""
     fitting: list[Json] = []
     size = 0
-    for message in messages:
-        size += 200 + 4 * len(str(message["text"]))
+    for item in items:
+        size += len(encode(item)) + 1
         if size > _MAX_ANSWER and fitting:
             break
-        fitting.append(message)
+        fitting.append(item)
     return fitting
 
 

@@ -11,6 +11,7 @@ from homeport.protocols.chat.frames import (
     CHALLENGE_BYTES,
     MAX_BYTES,
     PART_BYTES,
+    Challenge,
     Header,
     Ping,
     Segment,
@@ -276,6 +277,7 @@ def sealed(plain: bytes, number: int = 0) -> bytes:
             b"".join(pack_frame(Segment(number, bytes(60), is_last=False)) for number in (1, 0)),
             "a message is longer than 100 bytes",
         ),
+        (pack_frame(Segment(0, b"", is_last=False)), "a part of a message with nothing in it"),
     ],
 )
 def test_nonsense_from_the_other_side_ends_the_session(plain: bytes, reason: str) -> None:
@@ -293,6 +295,18 @@ def test_what_is_kept_for_later_is_bounded() -> None:
     assert len(server.messages()) == 65
     server.receive(sealed(pack_frame(Segment(0, b"again", is_last=True)), 2001), "home", 0.0)
     assert server.messages() == []
+
+
+def test_answers_that_nobody_can_take_yet_do_not_pile_up() -> None:
+    _, server = pair()
+    many = b"".join(pack_frame(Challenge(number.to_bytes(8, "big"))) for number in range(100))
+    for number in range(50):
+        server.receive(sealed(many, number), "not proven", 0.0)
+        server.take_output(0.0)
+    assert len(server._now_frames) == 1
+    server.peer = "proven"
+    (((datagram, where)),) = server.take_output(0.0)
+    assert (len(datagram), where) == (CHALLENGE_BYTES, "proven")
 
 
 def test_acknowledgements_of_what_was_never_sent_do_no_harm() -> None:

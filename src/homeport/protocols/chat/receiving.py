@@ -22,7 +22,7 @@ class Receiving:
     def take(self, segment: Segment) -> bool:
         """A part has come; whether all is well: it was the next one, and none that came early has waited for it.
 
-        Raises BadDatagram for a message that is too long.
+        Raises BadDatagram for a message that is too long, or that would never come to an end.
         """
         is_well = segment.number == self._next_one and not self._early
         if segment.number >= self._next_one and segment.number <= self._next_one + ACK_REACH:
@@ -45,6 +45,8 @@ class Receiving:
         return Ack(self._next_one, others)
 
     def _join(self, part: Segment) -> None:
+        if not part.data and not part.is_last:
+            raise BadDatagram("a part of a message with nothing in it")
         self._parts.append(part.data)
         self._size += len(part.data)
         if self._size > self._max_bytes:

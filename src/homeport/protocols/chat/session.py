@@ -122,7 +122,7 @@ class Session:
 
     def ping(self) -> None:
         """Ask for a sign of life."""
-        self._now_frames.append((Ping(bytes(PROOF_BYTES)), None))
+        self._send_alone(Ping(bytes(PROOF_BYTES)), None)
 
     def close(self, reason: str) -> None:
         """End it, and tell the other side once."""
@@ -205,7 +205,7 @@ class Session:
             case Ping():
                 self._ack_due = now
             case Challenge(proof):
-                self._now_frames.append((Response(proof), None))
+                self._send_alone(Response(proof), None)
             case Response(proof):
                 if self._challenged == (where, proof):
                     self.peer, self._challenged = where, None
@@ -216,8 +216,12 @@ class Session:
         """Ask an address that is not the peer's to prove that it hears us; the newest one alone."""
         if self._challenged is None or self._challenged[0] != where:
             self._challenged = (where, self._crypto.random(PROOF_BYTES))
-        self._now_frames = [entry for entry in self._now_frames if not isinstance(entry[0], Challenge)]
-        self._now_frames.append((Challenge(self._challenged[1]), where))
+        self._send_alone(Challenge(self._challenged[1]), where)
+
+    def _send_alone(self, frame: Frame, where: Where | None) -> None:
+        """Queue a frame for a datagram of its own: the newest of its kind alone, for perhaps nobody can take it yet."""
+        self._now_frames = [entry for entry in self._now_frames if type(entry[0]) is not type(frame)]
+        self._now_frames.append((frame, where))
 
     def _look_at_clock(self, now: float) -> None:
         if self.closed is not None:

@@ -1,12 +1,13 @@
 """The chat's sessions on UDP, without a socket: datagrams in, the hub asked, datagrams out.
 
-The one rule: an account is looked up, and a session counted, only after a datagram has proven that it comes from whom
-the key was given to; until then a stranger costs two hashes and no memory.
+The one rule: until a datagram has proven that it comes from whom the key was given to, a stranger costs two hashes and
+no memory; and an account is let in, and its address charged with a session, only after that address has answered.
 """
 
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -23,7 +24,10 @@ from homeport.protocols.hptp.strict_json import JsonObject
 from homeport.servers.chat_hub import ChatHub, Run
 
 _FULL_BYTES = 64 * 1024  # given to a client that has not read it: no more until it has read
+_MOST_BYTES = 1024 * 1024  # for a client that asks and asks, and does not read the answers
+_NOT_READ = "this client does not read what it is sent"
 _EARLY_MESSAGES = 32  # before the account is known
+_SHARE, _LEAST_SHARE = 8, 16  # no account has more than an eighth of the seats, unless there are few of them
 _UNWELCOME = "this account may not log in any more"
 OPTIONS = Options(gives_up_s=60.0, max_message_bytes=32 * 1024)
 
@@ -60,12 +64,14 @@ class Seat:
         self.account_id = 0
         self.account = ""
         self.early: list[bytes] = []
-        self.refusal: str | None = None
+        self.asked = False  # whether the account may come in
         self.touched: Callable[[Seat], None] = lambda _: None
 
     def push(self, message: bytes) -> None:
         """See Listener."""
         self.session.send(message)
+        if self.session.queued_bytes > _MOST_BYTES:
+            self.session.close(_NOT_READ)
         self.touched(self)
 
     @property
@@ -86,7 +92,13 @@ class Desk:
         self._admit = admit
         self._run = run
         self._max_seats = max_seats
+        self._taken: Counter[int] = Counter()  # seats of each account
         self._dirty: set[Seat] = set()
+
+    @property
+    def most_of_one(self) -> int:
+        """How many seats one account may have."""
+        return max(_LEAST_SHARE, self._max_seats // _SHARE)
 
     def receive(self, datagram: bytes, where: Where, now: float) -> None:
         """A datagram has come."""
@@ -142,22 +154,29 @@ class Desk:
         if not session.receive(datagram, where, now):
             self.counts.strange += 1
             return
-        self._keys.begun(name)
-        if len(self.seats) >= self._max_seats:
+        if len(self.seats) >= self._max_seats or self._taken[keys.account_id] >= self.most_of_one:
             self.counts.turned_away += 1
             return
+        self._keys.begun(name)
+        self._taken[keys.account_id] += 1
         seat = self.seats[name] = Seat(session)
         seat.account_id, seat.touched = keys.account_id, self._touch
+        self._hear(seat)
+
+    def _let_in(self, seat: Seat) -> None:
+        """Ask whether the account may come in, as soon as it is proven that somebody listens at its address."""
+        where = seat.session.peer
+        if where is None or seat.asked:
+            return
+        seat.asked = True
         self._run(
-            lambda: self._admit(keys.account_id, where, lambda reason: self._put_out(seat, reason)),
+            lambda: self._admit(seat.account_id, where, lambda reason: self._put_out(seat, reason)),
             lambda guest: self._admitted(seat, guest),
         )
-        self._hear(seat)
 
     def _admitted(self, seat: Seat, guest: Any) -> None:
         if isinstance(guest, BaseException):
-            seat.refusal = str(guest) if isinstance(guest, HomeportError) else "the server made a mistake"
-            self._refuse(seat)
+            self._put_out(seat, str(guest) if isinstance(guest, HomeportError) else "the server made a mistake")
             return
         seat.guest, seat.account = guest, guest.account
         if seat.session.closed is not None:
@@ -167,14 +186,8 @@ class Desk:
         for message in early:
             self._do(seat, message)
 
-    def _refuse(self, seat: Seat) -> None:
-        """Say why, as soon as it is proven that somebody listens there."""
-        if seat.refusal is not None and seat.session.peer is not None:
-            seat.session.close(seat.refusal)
-            self._touch(seat)
-
     def _hear(self, seat: Seat) -> None:
-        self._refuse(seat)
+        self._let_in(seat)
         for message in seat.session.messages():
             if seat.guest is not None:
                 self._do(seat, message)
@@ -204,7 +217,10 @@ class Desk:
 
     def _end(self, seat: Seat) -> None:
         self._hub.quit(seat)
-        self.seats.pop(seat.session.name, None)
+        if self.seats.pop(seat.session.name, None) is not None:
+            self._taken[seat.account_id] -= 1
+            if not self._taken[seat.account_id]:
+                del self._taken[seat.account_id]
         if seat.guest is not None:
             guest, seat.guest = seat.guest, None
             guest.leave()
