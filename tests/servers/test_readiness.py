@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 import pytest
 from tests.servers.loops import Run
 
+from homeport.servers import eager
 from homeport.servers.readiness import Side, Waits, Watch, Woken, watch_of
 
 
@@ -111,5 +112,53 @@ def test_without_epoll_there_is_no_watch(run: Run, monkeypatch: pytest.MonkeyPat
 
     async def main() -> None:
         assert watch_of(asyncio.get_running_loop()) is None
+
+    run(main())
+
+
+def test_long_time_outs_share_one_timer(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("homeport.servers.readiness._LONG_S", 0.0)
+    monkeypatch.setattr("homeport.servers.readiness._ROUND_S", 0.001)
+
+    async def main() -> None:
+        left, right = socket.socketpair()
+        watch = watch_of(asyncio.get_running_loop())
+        assert watch is not None
+        with left, right:
+            late = asyncio.ensure_future(Waits(watch).ready(left.fileno(), Side.READ, 0.01))
+            patient = asyncio.ensure_future(Waits(watch).ready(right.fileno(), Side.READ, 50))
+            assert await late is Woken.LATE
+            left.send(b"x")
+            assert await patient is Woken.READY
+        watch.close()
+
+    run(main())
+
+
+def test_outside_a_task_it_waits_without_one(
+    run: Run, watch: Callable[[], AbstractContextManager[Watch | None]]
+) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        left, right = socket.socketpair()
+        with left, right, watch() as watched:
+            waits, seen, twice = Waits(watched), list[object](), asyncio.Event()
+
+            async def waiting() -> None:
+                seen.append(await waits.ready(left.fileno(), Side.WRITE, 50))
+                seen.append(await waits.ready(left.fileno(), Side.READ, 0.001))
+                twice.set()
+                seen.append(await waits.ready(left.fileno(), Side.READ, 50))
+                seen.append(asyncio.current_task())
+
+            tasks = len(asyncio.all_tasks())
+            loop.call_soon(lambda: ends.append(eager.start(waiting(), loop)))  # in no task
+            ends: list[asyncio.Future[None] | None] = []
+            await twice.wait()
+            assert len(asyncio.all_tasks()) == tasks
+            waits.interrupt()
+            assert ends[0] is not None
+            await ends[0]
+            assert seen == [Woken.READY, Woken.LATE, Woken.INTERRUPTED, None]
 
     run(main())

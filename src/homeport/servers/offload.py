@@ -105,8 +105,10 @@ class Offload:
     async def run_short(self, owner: Hashable, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """As `run_for`, for a call that takes microseconds unless the disk is slow."""
         if self.haste is not None and self.haste.allows() and not self._closed:
-            with contextlib.suppress(WouldBlock):
+            try:
                 return self.haste.run(call, *args, **kwargs)
+            except WouldBlock:
+                pass
         return await self.run_for(owner, call, *args, **kwargs)
 
     def close(self) -> None:

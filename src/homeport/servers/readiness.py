@@ -10,8 +10,13 @@ import asyncio
 import enum
 import select
 from collections.abc import Callable
+from typing import cast
+
+from homeport.servers.eager import Moment
 
 _AT_ONCE = 256  # sockets that are looked at before the loop has its turn
+_LONG_S = 5.0  # of so long a time-out one may be late by a round of the clock: a timer each costs more than the wait
+_ROUND_S = 0.5
 
 
 class Side(enum.Enum):
@@ -29,6 +34,10 @@ class Woken(enum.Enum):
     INTERRUPTED = "interrupted"
 
 
+_READ, _READY = Side.READ, Woken.READY  # reading a member from its class takes its time
+_READABLE, _WRITABLE = getattr(select, "EPOLLIN", 0), getattr(select, "EPOLLOUT", 0)
+
+
 class Watch:
     """Sockets that become ready, many of them for a moment each: the loop watches one descriptor for all of them.
 
@@ -38,7 +47,8 @@ class Watch:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._epoll = select.epoll()
-        self._waiting: dict[int, asyncio.Future[Woken]] = {}
+        self._waiting: dict[int, tuple[asyncio.Future[Woken], float]] = {}
+        self._clock: asyncio.TimerHandle | None = None
         loop.add_reader(self._epoll.fileno(), self._ready)
 
     def close(self) -> None:
@@ -46,11 +56,18 @@ class Watch:
         if not self._epoll.closed:
             self._loop.remove_reader(self._epoll.fileno())
             self._epoll.close()
+        if self._clock is not None:
+            self._clock.cancel()
 
-    def add(self, fd: int, side: Side, future: asyncio.Future[Woken]) -> None:
-        """Settle `future` when `fd` is ready. `remove` must follow, before `fd` is closed."""
-        self._epoll.register(fd, select.EPOLLIN if side is Side.READ else select.EPOLLOUT)
-        self._waiting[fd] = future
+    def add(self, fd: int, side: Side, future: asyncio.Future[Woken], late_at: float) -> None:
+        """Settle `future` when `fd` is ready, or soon after `late_at` (the loop's time).
+
+        `remove` must follow, before `fd` is closed.
+        """
+        self._epoll.register(fd, _READABLE if side is _READ else _WRITABLE)
+        self._waiting[fd] = future, late_at
+        if self._clock is None:
+            self._clock = self._loop.call_later(_ROUND_S, self._look_at_the_clock)
 
     def remove(self, fd: int) -> None:
         """Wait for `fd` no more."""
@@ -59,8 +76,16 @@ class Watch:
             self._epoll.unregister(fd)
 
     def _ready(self) -> None:
+        waiting = self._waiting
         for fd, _ in self._epoll.poll(0, _AT_ONCE):
-            _settle(self._waiting[fd], Woken.READY)
+            _settle(waiting[fd][0], _READY)
+
+    def _look_at_the_clock(self) -> None:
+        now = self._loop.time()
+        for future, late_at in self._waiting.values():
+            if late_at <= now:
+                _settle(future, Woken.LATE)
+        self._clock = self._loop.call_later(_ROUND_S, self._look_at_the_clock) if self._waiting else None
 
 
 def watch_of(loop: asyncio.AbstractEventLoop) -> Watch | None:
@@ -91,17 +116,22 @@ class Waits:
 
         An error or a hang-up on the socket counts as ready: the next call on it tells.
         """
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Woken] = loop.create_future()
-        self._future = future
         if self.interrupted:
             return Woken.INTERRUPTED
-        self._forget = self._watched(loop, fd, side, future), fd
-        timer = loop.call_later(max(0.0, timeout_s), _settle, future, Woken.LATE)
+        loop = asyncio.get_running_loop()
+        in_task = asyncio.current_task(loop) is not None
+        # The two have in common what is asked of them here.
+        future = loop.create_future() if in_task else cast("asyncio.Future[Woken]", Moment(loop))
+        self._future = future
+        timer: asyncio.TimerHandle | None = None
+        self._forget = self._watched(loop, fd, side, future, loop.time() + timeout_s), fd
+        if self._watch is None or timeout_s < _LONG_S:
+            timer = loop.call_later(max(0.0, timeout_s), _settle, future, Woken.LATE)
         try:
             return await future
         finally:
-            timer.cancel()
+            if timer is not None:
+                timer.cancel()
             self._forget_it()
 
     def _forget_it(self) -> None:
@@ -111,10 +141,10 @@ class Waits:
             forgetting[0](forgetting[1])
 
     def _watched(
-        self, loop: asyncio.AbstractEventLoop, fd: int, side: Side, future: asyncio.Future[Woken]
+        self, loop: asyncio.AbstractEventLoop, fd: int, side: Side, future: asyncio.Future[Woken], late_at: float
     ) -> Callable[[int], object]:
         if self._watch is not None:
-            self._watch.add(fd, side, future)
+            self._watch.add(fd, side, future, late_at)
             return self._watch.remove
         if side is Side.READ:
             loop.add_reader(fd, _settle, future, Woken.READY)

@@ -397,3 +397,47 @@ def test_what_could_not_be_stored_on_the_loop_is_stored_by_a_thread(
     with pytest.raises(WouldBlock):
         flow.move_now(100)
     assert (flow.move(100), pieces, ends) == (0, [b"abc"], [1])
+
+
+def receive_at_once(connection: DataConnection, pieces: list[bytes], finish: Callable[[], None]) -> Receive:
+    flow = Receive(connection, lambda piece: pieces.append(bytes(piece)), finish, Buffers(), Haste())
+    flow.meter = Meter()
+    with pytest.raises(NotReady):
+        flow.move_now(100)
+    return flow
+
+
+@pytest.mark.parametrize(
+    ("size", "ends", "moved"),
+    [(3, True, [0]), (3, False, [3]), (100, True, [100, 0]), (100, False, [100]), (0, True, [0])],
+)
+def test_an_upload_whose_end_is_here_with_its_bytes_takes_one_step(
+    pair: tuple[DataConnection, socket.socket], size: int, ends: bool, moved: list[int]
+) -> None:
+    connection, client = pair
+    pieces: list[bytes] = []
+    flow = receive_at_once(connection, pieces, lambda: pieces.append(b"end"))
+    client.sendall(b"x" * size)
+    if ends:
+        client.shutdown(socket.SHUT_WR)
+    assert [flow.move_now(100) for _ in moved] == moved
+    assert pieces == [b"x" * size] * (size > 0) + [b"end"] * ends
+    assert flow.meter is not None
+    assert flow.meter.bytes == (size if moved == [0] else 0)  # else the mover counts
+
+
+def test_what_could_not_be_put_in_place_at_once_is_by_a_thread(pair: tuple[DataConnection, socket.socket]) -> None:
+    connection, client = pair
+    pieces: list[bytes] = []
+
+    def finish() -> None:
+        be_patient()
+        pieces.append(b"end")
+
+    flow = receive_at_once(connection, pieces, finish)
+    client.sendall(b"abc")
+    client.shutdown(socket.SHUT_WR)
+    with pytest.raises(WouldBlock):
+        flow.move_now(100)
+    assert flow.meter is not None
+    assert (flow.move(100), pieces, flow.meter.bytes) == (0, [b"abc", b"end"], 3)

@@ -159,6 +159,15 @@ class DataConnection:
                 return 0
             raise _lost(error) from error
 
+    def has_ended(self) -> bool:
+        """Whether nothing more comes, for the clean end is here already; False where only receiving can tell."""
+        if self._tls is not None:
+            return False
+        try:
+            return not self._socket.recv(1, socket.MSG_PEEK)
+        except OSError:
+            return False  # not yet, or no clean end
+
     def end(self, *, must_arrive: bool) -> None:
         """Say that nothing follows: a close_notify where private, then a FIN.
 

@@ -310,7 +310,10 @@ class Receive:
     """The client's bytes into `write`, to the clean end; `finish` then flushes what a decoder still holds.
 
     With `haste` they may be called on the loop, and again in a thread after a WouldBlock, which changes nothing.
+    With a `meter`, which is to count what came, an upload whose end has come with its last bytes is stored in one step.
     """
+
+    meter: Meter | None = None
 
     def __init__(
         self,
@@ -335,7 +338,7 @@ class Receive:
             raise NotReady(Side.READ)
         if self._haste is None or not self._haste.allows():
             raise WouldBlock
-        return self._haste.run(self._take_in, most)
+        return self._haste.run(self._take_all, most)
 
     def move(self, most: int) -> int:
         """See Flow."""
@@ -343,6 +346,18 @@ class Receive:
             self._bounded = True
             self._connection.bound_unread()
         return self._take_in(most)
+
+    def _take_all(self, most: int) -> int:
+        received = self._take_in(most)
+        if self.meter is None or not 0 < received < most or not self._connection.has_ended():
+            return received
+        self.meter.count(received)
+        return self._conclude()
+
+    def _conclude(self) -> int:
+        self._finish()
+        self._connection.end(must_arrive=False)
+        return 0
 
     def _take_in(self, most: int) -> int:
         if self._owed:
@@ -360,10 +375,7 @@ class Receive:
                         self._store(piece)
         finally:
             self._buffers.give_back(buffer)
-        if not received:
-            self._finish()
-            self._connection.end(must_arrive=False)
-        return received
+        return received or self._conclude()
 
     def _store(self, piece: memoryview) -> None:
         try:

@@ -70,6 +70,11 @@ class Transfer:
         """Such as `Sending /file`."""
         return f"{self._deed.participle} {self._name}"
 
+    @property
+    def is_unbridled(self) -> bool:
+        """Whether no rate limit can make it pause."""
+        return self._bucket is None
+
     def __enter__(self) -> Transfer:
         self._session.transfer = self
         if self._session.engine.aborting:  # ABOR came while the file was being opened

@@ -130,7 +130,10 @@ async def _take_in(session: FtpSession, plan: _Plan, arrival: _Arrival) -> None:
         write, finish = upload_sink(arrival.write, arrival.finish, session.settings)
         # A decoder does not take the same bytes twice, as it would have to after a WouldBlock.
         haste = session.front.files.haste if as_they_are(session.settings) else None
-        await transfer.pump(Receive(connection, write, finish, session.front.buffers, haste))
+        flow = Receive(connection, write, finish, session.front.buffers, haste)
+        if transfer.is_unbridled:  # else it could be stopped after its end, in the pause for its last bytes
+            flow.meter = transfer.meter
+        await transfer.pump(flow)
 
 
 class _Arrival:
