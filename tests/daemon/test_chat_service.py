@@ -12,6 +12,7 @@ from homeport.core.chat_names import ChatRights
 from homeport.core.sessions import SessionLimits, Sessions
 from homeport.daemon.chat_service import build_chat, chat_access, chat_limits, rules_of
 from homeport.daemon.instance import Instance
+from homeport.daemon.open_homes import OpenHomes
 from homeport.daemon.service import Place
 from homeport.daemon.services import Services
 from homeport.servers.core_access import CoreAccess
@@ -34,7 +35,7 @@ def test_udp_is_in_the_first_worker_and_a_hub_in_each(tmp_path: Path, slot: int,
     instance = Instance(tmp_path / "instance")
     instance.create(settings)
     with Services(instance, settings, "test") as services:
-        access = chat_access(services, settings.chat)
+        access = chat_access(services, settings.chat, OpenHomes(services.accounts, services.home_services).watch)
         assert access is not None
         core = cast(CoreAccess, Core(access))
         (service,) = build_chat(settings, core, Place(instance, slot))
@@ -56,7 +57,7 @@ def test_a_chat_that_is_off_is_nowhere(tmp_path: Path) -> None:
     settings = settings_of(enabled=False)
     instance = Instance(tmp_path / "instance")
     with Services(instance, settings, "test") as services:
-        assert chat_access(services, settings.chat) is None
+        assert chat_access(services, settings.chat, lambda *_: None) is None
     assert list(build_chat(settings, cast(CoreAccess, Core(None)), Place(instance, 0))) == []
 
 

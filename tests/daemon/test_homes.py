@@ -79,6 +79,32 @@ def test_a_session_that_may_not_go_on_is_ended(house: House, bob: Account, reaso
 
 
 @pytest.mark.parametrize("reason", [REMOVED, DISABLED, EXPIRED, NEW_PASSWORD])
+def test_a_session_without_a_home_is_ended_too(house: House, bob: Account, reason: str) -> None:
+    eve = house.accounts.create("eve", "secret")
+    sessions = [house.session(), house.session()]
+    for account, session in zip((bob, eve), sessions, strict=True):
+        house.homes.watch(account, session)
+    assert (house.homes.account_changed(bob.id), house.homes.end_expired()) == (0, 0)
+    change(house, reason)
+    assert house.homes.account_changed(bob.id) == 1
+    assert house.kicked == [reason]
+    with pytest.raises(LoginRefused) as caught:
+        house.homes.watch(bob, house.session())
+    assert caught.value.reason == reason
+
+
+def test_time_ends_sessions_without_a_home_and_closed_ones_are_forgotten(house: House, bob: Account) -> None:
+    house.accounts.update("bob", expires_at=house.clock.now + 10)
+    session = house.session()
+    house.homes.watch(house.accounts.get("bob"), session)
+    house.clock.now += 10
+    assert house.homes.end_expired() == 1
+    house.services.sessions.close(session)
+    del session
+    assert house.homes.end_expired() == 0
+
+
+@pytest.mark.parametrize("reason", [REMOVED, DISABLED, EXPIRED, NEW_PASSWORD])
 def test_a_change_between_the_password_and_the_home_is_seen(house: House, bob: Account, reason: str) -> None:
     change(house, reason)
     with pytest.raises(LoginRefused) as caught:

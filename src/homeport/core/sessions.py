@@ -38,7 +38,7 @@ class SessionLimits:
     per_account: int | None = None
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class SessionRecord:
     """One connection. The server that owns it writes `doing`, `path`, `moved_bytes`, `total_bytes` as it goes.
 

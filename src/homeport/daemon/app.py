@@ -51,7 +51,7 @@ class ServerApp:
         self._logins = Offload(settings.limits.password_checks, name="logins")
         self._housekeeping = Housekeeping(self._services, self._homes, tidies_stages=assignment.slot == 0)
         self._recovering: asyncio.Task[None] | None = None
-        self._chat = chat_access(self._services, settings.chat)
+        self._chat = chat_access(self._services, settings.chat, self._homes.watch)
         core = CoreAccess(
             login=self._services.login,
             sessions=self._services.sessions,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from homeport.config.chat import ChatSettings
 from homeport.config.model import Settings
+from homeport.core.accounts import Account
 from homeport.core.chat_keys import ChatKeys
 from homeport.core.chat_log import ChatLimits, ChatLog
 from homeport.core.chat_names import ChatRights
 from homeport.core.chat_rooms import ChatRooms
+from homeport.core.sessions import SessionRecord
 from homeport.daemon.service import Place, Service
 from homeport.daemon.services import Services
 from homeport.protocols.chat.frames import MAX_BYTES
@@ -27,8 +29,10 @@ _THREADS = 4
 _BURST = 4.0  # so many seconds' worth at once
 
 
-def chat_access(services: Services, settings: ChatSettings) -> ChatAccess | None:
-    """What all servers of a worker get of the chat; None where it is switched off."""
+def chat_access(
+    services: Services, settings: ChatSettings, watch: Callable[[Account, SessionRecord], None]
+) -> ChatAccess | None:
+    """What all servers of a worker get of the chat; None where it is switched off. `watch`: see ChatAccess."""
     if not settings.enabled:
         return None
     limits = chat_limits(settings)
@@ -41,7 +45,7 @@ def chat_access(services: Services, settings: ChatSettings) -> ChatAccess | None
     )
     log, rooms = ChatLog(services.database, limits), ChatRooms(services.database, limits)
     hub = ChatHub(log, rooms, threads.run, rules)
-    return ChatAccess(hub, ChatKeys(services.database), services.accounts.by_id, threads, settings.port)
+    return ChatAccess(hub, ChatKeys(services.database), services.accounts.by_id, watch, threads, settings.port)
 
 
 def chat_limits(settings: ChatSettings) -> ChatLimits:

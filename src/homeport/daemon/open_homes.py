@@ -31,20 +31,25 @@ class OpenHomes:
         self._clock = clock
         self._lock = threading.Lock()
         self._homes: WeakKeyDictionary[Home, SessionRecord] = WeakKeyDictionary()
+        self._homeless: WeakKeyDictionary[SessionRecord, Account] = WeakKeyDictionary()
 
     def open(self, account: Account, session: SessionRecord) -> Home:
         """The home of `account`, which has just logged in. Raises LoginRefused, HomeUnavailable, StageElsewhere."""
         home = Home(account, self._services, session)
         with self._lock:
             self._homes[home] = session
-        # The account may have changed between the check of the password and the line above.
-        now = self._current(account.id)
-        reason = self._why_out(account, now)
-        if now is None or reason is not None:
+        try:
+            home.refresh(self._still_welcome(account))
+        except BaseException:
             home.close()
-            raise LoginRefused(reason or REMOVED, 0.0)
-        home.refresh(now)
+            raise
         return home
+
+    def watch(self, account: Account, session: SessionRecord) -> None:
+        """The same for a session of `account` that needs no home. Raises LoginRefused."""
+        with self._lock:
+            self._homeless[session] = account
+        self._still_welcome(account)
 
     def set_modes(self, modes: Modes) -> None:
         """New permission bits, for homes to come."""
@@ -57,20 +62,32 @@ class OpenHomes:
         for home, session in self._open_homes():
             if home.account.id == account_id:
                 kicked += self._apply(home, session, current)
+        for session, account in self._without_home():
+            if account.id == account_id:
+                kicked += _kick(session, self._why_out(account, current))
         return kicked
 
     def end_expired(self) -> int:
         """End the sessions of accounts whose time has come; how many."""
-        return sum(self._apply(home, session, home.account) for home, session in self._open_homes())
+        kicked = sum(self._apply(home, session, home.account) for home, session in self._open_homes())
+        return kicked + sum(
+            _kick(session, self._why_out(account, account)) for session, account in self._without_home()
+        )
 
     def _apply(self, home: Home, session: SessionRecord, current: Account | None) -> int:
         reason = self._why_out(home.account, current)
         if current is not None and reason is None:
             home.refresh(current)
             return 0
-        if session.kick is not None:
-            session.kick(reason or REMOVED)
-        return 1
+        return _kick(session, reason or REMOVED)
+
+    def _still_welcome(self, account: Account) -> Account:
+        """The account as it is, for it may have changed since its password was checked. Raises LoginRefused."""
+        now = self._current(account.id)
+        reason = self._why_out(account, now)
+        if now is None or reason is not None:
+            raise LoginRefused(reason or REMOVED, 0.0)
+        return now
 
     def _why_out(self, before: Account, current: Account | None) -> str | None:
         if current is None:
@@ -90,3 +107,16 @@ class OpenHomes:
     def _open_homes(self) -> list[tuple[Home, SessionRecord]]:
         with self._lock:
             return list(self._homes.items())
+
+    def _without_home(self) -> list[tuple[SessionRecord, Account]]:
+        with self._lock:
+            return list(self._homeless.items())
+
+
+def _kick(session: SessionRecord, reason: str | None) -> int:
+    """End the session where there is a reason to; how many."""
+    if reason is None:
+        return 0
+    if session.kick is not None:
+        session.kick(reason)
+    return 1

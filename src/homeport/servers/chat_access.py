@@ -13,17 +13,21 @@ from typing import Any
 
 from homeport.core.accounts import Account
 from homeport.core.chat_keys import ChatKeys
+from homeport.core.sessions import SessionRecord
 from homeport.servers.chat_hub import ChatHub
 from homeport.servers.offload import Offload
 
 
 @dataclass(frozen=True, slots=True)
 class ChatAccess:
-    """`account_of` gives an account by its number, as it is now; it blocks. `port` is the UDP service's."""
+    """`account_of` gives an account by its number, as it is now; `watch` ends a session when its account may not stay,
+    and raises LoginRefused where that is so already. Both block. `port` is the UDP service's.
+    """
 
     hub: ChatHub
     keys: ChatKeys
     account_of: Callable[[int], Account]
+    watch: Callable[[Account, SessionRecord], None]
     threads: Threads
     port: int
 

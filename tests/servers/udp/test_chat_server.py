@@ -11,8 +11,10 @@ from tests.servers.loops import Run, until
 
 from homeport.client.chat.carriers import Grant, UdpCarrier
 from homeport.client.chat.core import ChatCore, Said
+from homeport.core.accounts import Account
 from homeport.core.chat_keys import ChatKeys
-from homeport.core.sessions import SessionLimits, Sessions
+from homeport.core.errors import LoginRefused
+from homeport.core.sessions import SessionLimits, SessionRecord, Sessions
 from homeport.core.state import open_database
 from homeport.servers.chat_access import ChatAccess, Threads
 from homeport.servers.chat_bell import Bell
@@ -34,9 +36,15 @@ class House:
         self.threads = Threads(Offload(2, name="chat"))
         self.keys = ChatKeys(self.database)
         hub = ChatHub(self.chat.log, self.chat.rooms, self.threads.run)
-        access = ChatAccess(hub, self.keys, self.chat.accounts.by_id, self.threads, 0)
+        access = ChatAccess(hub, self.keys, self.chat.accounts.by_id, self._watch, self.threads, 0)
+        self.changed: set[str] = set()
         self.server = ChatServer(access, self.sessions, Bell(folder, 0, hub.heard_elsewhere), 100)
         self.server.listen(Wish("chat", ("127.0.0.1",), 0), RULES)
+
+    def _watch(self, account: Account, record: SessionRecord) -> None:
+        assert record.account == account.name
+        if account.name in self.changed:
+            raise LoginRefused("the password was changed", 0.0)
 
     async def start(self) -> int:
         await self.server.bind()
@@ -91,6 +99,19 @@ def test_an_account_that_is_disabled_is_not_let_in(run: Run, tmp_path: Path) -> 
         house = House(tmp_path)
         port = await house.start()
         house.chat.accounts.update("bob", enabled=False)
+        _, carrier = house.come_in("bob", port)
+        assert await asyncio.wait_for(carrier.ended, 10) == "login incorrect"
+        assert len(house.sessions) == 0
+        await house.close()
+
+    run(main())
+
+
+def test_an_account_that_changes_while_it_comes_in_is_not_let_in(run: Run, tmp_path: Path) -> None:
+    async def main() -> None:
+        house = House(tmp_path)
+        port = await house.start()
+        house.changed.add("bob")
         _, carrier = house.come_in("bob", port)
         assert await asyncio.wait_for(carrier.ended, 10) == "login incorrect"
         assert len(house.sessions) == 0

@@ -153,12 +153,13 @@ class ChatServer:
             raise LoginRefused("disabled")
         _, peer = cast("tuple[Door, Peer]", where)
         record = self._sessions.open("chat", peer[0])
+        record.kick = lambda reason: self._kick(put_out, reason)
         try:
             self._sessions.log_in(record, account)
+            self._access.watch(account, record)
         except BaseException:
             self._sessions.close(record)
             raise
-        record.kick = lambda reason: self._kick(put_out, reason)
         return Visitor(account, record, self._sessions)
 
     def _kick(self, put_out: Callable[[str], None], reason: str) -> None:
