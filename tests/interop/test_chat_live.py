@@ -13,7 +13,7 @@ import pytest
 from tests.interop.live_server import HOMEPORT, PATIENCE_S, Account, LiveServer, running
 from tests.servers.loops import until
 
-from homeport.client.chat.client import ChatClient, Connected
+from homeport.client.chat.client import ChatClient, Connected, Disconnected
 from homeport.client.chat.core import Said
 from homeport.client.chat.opening import dialler
 from homeport.client.errors import LoginFailed, RemoteNotFound, UsageError
@@ -88,6 +88,28 @@ def test_udp_and_hptp_are_one_chat_and_a_killed_server_loses_nothing(tmp_path: P
                     await chats[0].say("nowhere", "x")
                 told = await chats[2].who("lobby")
                 assert [member["name"] for member in told] == ["alice", "bob", "carol"]
+
+        run(main())
+
+
+@pytest.mark.parametrize("udp", [True, False])
+def test_a_changed_password_ends_the_chat_at_once(tmp_path: Path, udp: bool) -> None:
+    with running(tmp_path / "instance") as server:
+        accounts = [server.add_account(name) for name in ("alice", "bob")]
+        ports_stay(server)
+
+        async def main() -> None:
+            chats = [client(server, account, udp=udp) for account in accounts]
+            async with chats[0], chats[1]:
+                news = aiter(chats[1])
+                assert await anext(news) == Connected("udp" if udp else "hptp")
+                await asyncio.to_thread(server.run, "user", "passwd", "bob", "--password-stdin", stdin="another\n")
+                ended = await asyncio.wait_for(anext(news), 3)  # long before anything is reviewed
+                assert isinstance(ended, Disconnected)
+                assert not udp or ended.reason == "the password was changed"
+                with pytest.raises(LoginFailed):
+                    await anext(news)
+                assert await chats[0].who() == [{"name": "alice", "here": True}]
 
         run(main())
 
