@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 from tests.servers.hptp.client import Failed
 from tests.servers.hptp.serving import SETTINGS, Running, serving
-from tests.servers.running import NAME, PASSWORD, House, built_house
+from tests.servers.running import NAME, PASSWORD, PATIENCE_S, House, built_house
 
+from homeport.core.home import Home
 from homeport.protocols.hptp.frames import HEADER, FrameType
 from homeport.protocols.hptp.limits import Limits
+from homeport.protocols.hptp.strict_json import JsonObject
+from homeport.servers.hptp.arguments import Arguments
+from homeport.servers.hptp.operations import OPERATIONS, _Long
 from homeport.servers.hptp.requests import Brief
 
 CREDIT = HEADER.pack(4, FrameType.WINDOW, 0, 0, 0) + (1).to_bytes(4, "big")
@@ -71,3 +79,39 @@ def test_h3_credit_for_the_connection_wakes_every_file_that_waits_for_it(server:
     with server.client(limits=tight) as client:
         for stream in [client.open("get", path="/large") for _ in range(20)]:
             assert client.finish(stream).body == bytes(100_000)
+
+
+def test_h3_long_work_that_nobody_waits_for_any_more_is_not_begun(server: Running, house: House) -> None:
+    """Else a thousand digests of a large file, asked for by whoever hangs up at once, would take hours."""
+    begun = threading.Semaphore(0)
+    may_end = threading.Event()
+    asked: list[str] = []
+
+    def slow(_: Home, arguments: Arguments) -> JsonObject:
+        asked.append(str(arguments["path"]))
+        begun.release()
+        assert may_end.wait(PATIENCE_S)
+        return {}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(OPERATIONS, "digest", replace(OPERATIONS["digest"], begin=partial(_Long, deed=slow)))
+        with server.client() as client:
+            streams = [client.open("digest", path="/large") for _ in range(100)]
+            client.flush()
+            assert begun.acquire(timeout=PATIENCE_S)
+            for stream in streams[50:]:
+                client.engine.cancel(stream, "not wanted")
+            client.ask("ping")
+            client.cut()
+            wait_until_gone(server)
+            may_end.set()
+    with server.client() as client:
+        client.ask("ping")
+    assert 1 <= len(asked) <= 16  # as many as there are threads
+
+
+def wait_until_gone(server: Running) -> None:
+    """Until the server has noticed that its only client went away."""
+    patience_ends = time.monotonic() + PATIENCE_S
+    while server.call(lambda: any(not connection._hung_up for connection in server.server._connections)):
+        assert time.monotonic() < patience_ends

@@ -16,6 +16,7 @@ from homeport.protocols.hptp.strict_json import JsonObject
 from homeport.servers.hptp import arguments as shape
 from homeport.servers.hptp import chat_operations, deeds, tokens
 from homeport.servers.hptp.arguments import Arguments, Shape, read_arguments
+from homeport.servers.hptp.errors import Refused
 from homeport.servers.hptp.listings import Listing, entries_of, tree_of
 from homeport.servers.hptp.requests import Brief, Request, Work
 from homeport.servers.hptp.sending import Get
@@ -57,14 +58,27 @@ class _Short(Brief):
 
 
 class _Long(_Short):
-    """What reads whole files: alone in a thread."""
+    """What reads whole files: alone in a thread. What has not begun when the client loses interest is not done."""
 
-    __slots__ = ()
+    __slots__ = ("_stopped",)
+
+    def __init__(self, session: HptpSession, request: Request, deed: Deed) -> None:
+        super().__init__(session, request, deed)
+        self._stopped: Refused | None = None
 
     def start(self) -> None:
         """See Work."""
         session = self._session
-        session.run(self._request.stream, session.call(self._deed, session.home, self._request.arguments))
+        session.run(self._request.stream, session.call(self._do, session.home))
+
+    def stop(self, code: str, reason: str) -> None:
+        """See Work."""
+        self._stopped = self._stopped or Refused(code, reason)
+
+    def _do(self, home: Home) -> JsonObject:
+        if self._stopped is not None:
+            raise self._stopped
+        return self._deed(home, self._request.arguments)
 
 
 class _Now(Brief):
