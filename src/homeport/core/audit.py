@@ -195,8 +195,8 @@ _JSON_OF: Mapping[type, Callable[[Any], str]] = {
     str: encode_basestring_ascii,
     int: int.__repr__,
     float: float.__repr__,
-    bool: lambda value: "true" if value else "false",
-    NoneType: lambda _: "null",
+    bool: {True: "true", False: "false"}.__getitem__,
+    NoneType: {None: "null"}.__getitem__,
 }
 
 

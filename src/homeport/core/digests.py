@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 ATTRIBUTE = "user.homeport.sha256"
 BLOCK_BYTES = 256 * 1024
 
-_KEPT = re.compile(rb"(\d{1,20}):(-?\d{1,20}):([0-9a-f]{64})")
+_DIGEST = re.compile(rb"[0-9a-f]{64}")
 
 
 class Hasher(Protocol):
@@ -107,14 +107,16 @@ def update_from(hasher: Hasher, fd: int, start: int = 0, end: int | None = None)
 def attribute_of(fd: int, found: os.stat_result) -> str | None:
     """The digest that the file `fd`, whose state is `found`, carries itself. Raises OSError where none can be."""
     try:
-        kept = _KEPT.fullmatch(os.getxattr(fd, ATTRIBUTE))
+        kept = os.getxattr(fd, ATTRIBUTE)
     except OSError as error:
         if error.errno != errno.ENODATA:
             raise
         return None
-    if kept and (int(kept[1]), int(kept[2])) == (found.st_size, found.st_mtime_ns):
-        return kept[3].decode("ascii")
-    return None
+    state = b"%d:%d:" % (found.st_size, found.st_mtime_ns)
+    if not kept.startswith(state):
+        return None
+    digest = _DIGEST.fullmatch(kept, len(state))
+    return digest[0].decode("ascii") if digest else None
 
 
 class DigestStore:
