@@ -326,7 +326,7 @@ def test_what_was_read_on_the_loop_and_not_sent_is_sent_by_the_thread(
 
         full = True
 
-        def send(self, data: memoryview) -> int:
+        def send(self, data: memoryview, flags: int = 0) -> int:
             if self.full:
                 raise NotReady(Side.WRITE)
             return pair[0].send(data[:1000])

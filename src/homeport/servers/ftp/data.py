@@ -24,6 +24,9 @@ from homeport.servers.readiness import Side, Waits, Woken
 # The interpreter's own class, without the layer above it, which costs as much as a system call or two.
 Socket = socket.SocketType
 
+# Something follows at once, if only the end: the last bytes and the FIN then share a packet, and wake the client once.
+FOLLOWED: int = getattr(socket, "MSG_MORE", 0)
+
 _CUT = "UNEXPECTED_EOF_WHILE_READING"  # a FIN without close_notify, as OpenSSL calls it; a reset has no such name
 
 
@@ -125,10 +128,10 @@ class DataConnection:
         except (OSError, ValueError) as error:
             raise DataRefused("The TLS handshake of the data connection failed; with PROT P it must be TLS.") from error
 
-    def send(self, data: bytes | memoryview) -> int:
-        """Send what fits now; how much that was, at least one byte."""
+    def send(self, data: bytes | memoryview, flags: int = 0) -> int:
+        """Send what fits now; how much that was, at least one byte. `flags`: FOLLOWED, or 0."""
         try:
-            return self._socket.send(data) if self._tls is None else _write(self._tls, data)
+            return self._socket.send(data, flags) if self._tls is None else _write(self._tls, data)
         except BlockingIOError:
             raise NotReady(Side.WRITE) from None
         except OSError as error:

@@ -17,7 +17,7 @@ from typing import Protocol
 
 from homeport.core.errors import WouldBlock
 from homeport.core.sessions import SessionRecord
-from homeport.servers.ftp.data import DataConnection, NotReady
+from homeport.servers.ftp.data import FOLLOWED, DataConnection, NotReady
 from homeport.servers.haste import Haste
 from homeport.servers.offload import Offload
 from homeport.servers.readiness import Side
@@ -223,13 +223,13 @@ class SendFile:
         if left > 0:
             buffer = memoryview(bytearray(left))
             self._ahead = buffer[: self._source.read_now(buffer)]
-            return self._send_ahead()
+            return self._send_ahead(FOLLOWED)
         self._connection.end(must_arrive=True)
         self._finish()
         return 0
 
-    def _send_ahead(self) -> int:
-        sent = self._connection.send(self._ahead)
+    def _send_ahead(self, flags: int = 0) -> int:
+        sent = self._connection.send(self._ahead, flags)
         self._ahead = self._ahead[sent:]
         return sent
 

@@ -181,10 +181,9 @@ class FtpSession:
     def _owner(self) -> int | None:
         return None if self._home is None else self._home.account.id
 
-    def bucket(self, *, upload: bool) -> Bucket | None:
+    def bucket(self, account: Account, *, upload: bool) -> Bucket | None:
         """The rate limit of the account's uploads or downloads, shared by its sessions; None where it has none."""
-        account, common = self.account, self.front.settings
-        own = account.limits
+        own, common = account.limits, self.front.settings
         if upload:
             rate = own.upload_bytes_per_s or common.upload_bytes_per_s
         else:

@@ -38,6 +38,7 @@ class Deed(enum.Enum):
 # Reading a member from its class takes its time, and every small file asks.
 _LISTING, _UPLOAD = Deed.LISTING, Deed.UPLOAD
 _DONE = Wants.DONE
+_PRIVATE = Protection.PRIVATE
 
 
 class Transfer:
@@ -56,10 +57,11 @@ class Transfer:
         self.meter = Meter(session.record)
         session.record.begin(deed.noun, name, total_bytes=size)
         self._session = session
-        self._owner = session.account.id
+        account = session.account
+        self._owner = account.id
         self._threads = front.core.listings if deed is _LISTING else front.core.files
-        self._bucket = None if deed is _LISTING else session.bucket(upload=deed is _UPLOAD)
-        self._waits = Waits(front.watch)
+        self._bucket = None if deed is _LISTING else session.bucket(account, upload=deed is _UPLOAD)
+        self._waits: Waits | None = None  # a small download never waits
         self._connection: DataConnection | None = None
         self._mover: Mover | None = None
         self._stopped: str | None = None
@@ -102,7 +104,8 @@ class Transfer:
             self._stopped = reason
         if self._mover is not None:
             self._mover.stopped = True
-        self._waits.interrupt()
+        if self._waits is not None:
+            self._waits.interrupt()
         if self._connection is not None:
             self._connection.interrupt()
 
@@ -121,7 +124,7 @@ class Transfer:
             self.check()
             session.reply(150, announcement)
             try:
-                found = endpoint.at_once() or await endpoint.connect(self._waits)
+                found = endpoint.at_once() or await endpoint.connect(self._waiting())
             except DataRefused:
                 self.check()
                 raise
@@ -130,7 +133,7 @@ class Transfer:
         connection = DataConnection(found, require_close_notify=session.front.settings.require_close_notify)
         self._connection = connection
         self.check()
-        if session.settings.protection is Protection.PRIVATE:
+        if session.settings.protection is _PRIVATE:
             await self._secure(connection)
         return connection
 
@@ -178,15 +181,20 @@ class Transfer:
             pace.check()
             self.check()
 
+    def _waiting(self) -> Waits:
+        if self._waits is None:
+            self._waits = Waits(self._session.front.watch)
+        return self._waits
+
     async def _wait(self, wants: Wants, pause_s: float, patience_s: float) -> None:
         assert self._connection is not None
         if wants is Wants.TURN:
             return
         if wants is Wants.PAUSE:
-            await self._waits.pause(pause_s)
+            await self._waiting().pause(pause_s)
             return
         side = Side.READ if wants is Wants.READ else Side.WRITE
-        if await self._waits.ready(self._connection.fd, side, patience_s) is Woken.LATE:
+        if await self._waiting().ready(self._connection.fd, side, patience_s) is Woken.LATE:
             raise DataLost(f"Not a byte came or went for {patience_s:.0f} s.")
 
 
