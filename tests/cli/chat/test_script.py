@@ -3,8 +3,9 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import threading
 from collections.abc import AsyncIterator
-from typing import Any, cast
+from typing import Any, TextIO, cast
 
 import pytest
 from tests.cli.chat.test_conversation import FakeChat, said
@@ -89,23 +90,26 @@ def test_with_json_what_is_for_people_goes_beside_it(capsys: pytest.CaptureFixtu
     assert "zoo" in told.err
 
 
-def test_no_way_back_in_ends_it() -> None:
-    with pytest.raises(LoginFailed, match="wrong password"):
-        asyncio.run(
-            asyncio.wait_for(
-                Script(cast(ChatClient, NewsChat(failure=LoginFailed("wrong password"))), as_json=True).run(
-                    "lobby", _Never()
-                ),
-                10,
-            )
-        )
+class Silent(io.TextIOBase):
+    """Input in which nothing comes until the test is over."""
 
+    def __init__(self) -> None:
+        self.over = threading.Event()
 
-class _Never(io.StringIO):
-    """Input that says something that changes nothing, once, and then ends: late enough."""
-
-    def readline(self, *_: Any) -> str:
-        import time
-
-        time.sleep(0.3)
+    def readline(self, _: int = -1, /) -> str:  # type: ignore[override]
+        self.over.wait(10)
         return ""
+
+
+def test_no_way_back_in_ends_it_while_nothing_is_typed() -> None:
+    chat, silent = NewsChat(failure=LoginFailed("wrong password")), Silent()
+
+    async def main() -> None:
+        try:
+            script = Script(cast(ChatClient, chat), as_json=True)
+            with pytest.raises(LoginFailed, match="wrong password"):
+                await asyncio.wait_for(script.run("lobby", cast(TextIO, silent)), 10)
+        finally:
+            silent.over.set()
+
+    asyncio.run(main())
