@@ -172,3 +172,11 @@ def test_a_descriptor_that_is_gone_is_told(store: DigestStore, fd: int, monkeypa
     with monkeypatch.context() as patched, pytest.raises(StorageFailed):  # noqa: PT012
         patched.setattr(os, "fstat", fail)
         store.store(fd, HEX)
+
+
+@pytest.mark.usefixtures("attributes")
+@pytest.mark.parametrize("moment", [10_400_000_000 * 10**9, -(10**9), 1], ids=["2300", "1969", "1970"])
+def test_files_of_any_age_keep_their_digest(store: DigestStore, fd: int, moment: int) -> None:
+    os.utime(fd, ns=(0, moment))
+    store.store(fd, "0" * 64)
+    assert store.load(fd, os.fstat(fd)) == "0" * 64

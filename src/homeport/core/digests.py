@@ -168,7 +168,7 @@ class DigestStore:
         return _signed(device) in self._devices
 
     def _store_row(self, found: os.stat_result, digest: str) -> None:
-        row = {"size": found.st_size, "mtime_ns": found.st_mtime_ns, "sha256": digest}
+        row = {"size": found.st_size, "mtime_ns": _signed(found.st_mtime_ns), "sha256": digest}
         with self._database.write() as connection:
             connection.execute(
                 self._database.insert(digests)
@@ -183,7 +183,7 @@ class DigestStore:
             digests.c.device == _signed(found.st_dev),
             digests.c.inode == _signed(found.st_ino),
             digests.c.size == found.st_size,
-            digests.c.mtime_ns == found.st_mtime_ns,
+            digests.c.mtime_ns == _signed(found.st_mtime_ns),
         )
         with self._database.read() as connection:
             row = connection.execute(wanted).first()
@@ -191,5 +191,5 @@ class DigestStore:
 
 
 def _signed(number: int) -> int:
-    """An unsigned 64-bit number as the databases' signed one."""
-    return number - (1 << 64) if number >= 1 << 63 else number
+    """A number as the databases' signed one of 64 bits: devices, and times beyond the year 2262, have larger ones."""
+    return (number + (1 << 63)) % (1 << 64) - (1 << 63)
