@@ -45,6 +45,15 @@ def test_with_ssh() -> None:
     assert Greeting({"ssh": service(None, None, "unix:/x")}, None, FACTS, "bob").lines()[3:] == []
 
 
+def test_with_hptp() -> None:
+    lines = Greeting({"hptp": service("::", 2120, "[::]:2120")}, None, FACTS, "o'neil").lines()
+    assert lines[3:] == [
+        "with Homeport's own client (nothing to compare):",
+        "  homeport shell 'hp://o'\"'\"'neil@localhost:2120'",
+    ]
+    assert Greeting({"hptp": service(None, None, "unix:/x")}, None, FACTS, "bob").lines()[3:] == []
+
+
 def test_without_tls() -> None:
     lines = Greeting({"ftp": service("192.0.2.7", 21, "192.0.2.7:21")}, None, None, "bob").lines()
     assert lines[1] == "TLS is off: passwords and files can be read on the way"

@@ -50,6 +50,11 @@ def test_every_verb_is_there_and_explains_itself() -> None:
         assert CliRunner().invoke(cli, [verb, "-h"]).exit_code == 0
 
 
+@pytest.mark.parametrize("verb", ["ban", "config", "quota", "room", "user"])
+def test_no_sentence_about_a_command_is_cut(verb: str) -> None:
+    assert "..." not in CliRunner().invoke(cli, [verb, "-h"]).output.partition("\nCommands:\n")[2]
+
+
 def test_version() -> None:
     assert CliRunner().invoke(cli, ["--version"]).output == f"homeport {homeport.__version__}\n"
 

@@ -119,7 +119,7 @@ def test_a_port_that_is_taken_is_refused(start: Start) -> None:
         port = taken.getsockname()[1]
         running = start(f"ftp.port={port}", ready=False)
         assert running.wait() == 1
-    text = f"port {port} is taken, and ftp.port names it; stop what uses it, or --set ftp.port=0 for any free one"
+    text = f"port {port} is taken, and ftp.port asks for it; stop what uses it, or --set ftp.port=0 for any free one"
     assert text in running.log()
 
 

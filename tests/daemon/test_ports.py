@@ -74,7 +74,7 @@ def test_a_port_that_somebody_serves_is_taken_even_if_shared(reserved: ReservedP
             reserved.reserve([Listening("ftp.port", port, ("127.0.0.1",))], now=lambda: next(clock), sleep=naps.append)
     assert len(naps) == 2
     assert caught.value.reason == (
-        f"port {port} is taken, and ftp.port names it; stop what uses it, or --set ftp.port=0 for any free one"
+        f"port {port} is taken, and ftp.port asks for it; stop what uses it, or --set ftp.port=0 for any free one"
     )
 
 
@@ -108,7 +108,7 @@ def test_a_udp_port_is_found_but_not_kept(reserved: ReservedPorts) -> None:
     found = reserved.reserve([Listening("time.port", 0, ("127.0.0.1",), "udp")])
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as worker:
         worker.bind(("127.0.0.1", found["time.port"]))
-        with pytest.raises(StartFailed, match=r"is taken, and time\.port names it"):
+        with pytest.raises(StartFailed, match=r"is taken, and time\.port asks for it"):
             reserved.reserve([Listening("time.port", found["time.port"], ("127.0.0.1",), "udp")], patience_s=0)
 
 

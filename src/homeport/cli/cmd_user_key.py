@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.group(name="key", cls=SuggestingGroup)
 def command() -> None:
-    """Public keys that open an account through SSH: SFTP, scp and commands."""
+    """Public keys that open an account through SSH."""
 
 
 @command.command()

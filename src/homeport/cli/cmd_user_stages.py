@@ -24,7 +24,10 @@ _ID_LENGTH = 16  # of a stage's name, which is a SHA-256
 
 @click.group(name="stages", cls=SuggestingGroup)
 def command() -> None:
-    """Unfinished uploads: they count against the quota until they are continued, dropped, or too old."""
+    """Show and drop unfinished uploads.
+
+    They count against the quota until they are continued, dropped, or too old.
+    """
 
 
 @command.command(name="list")

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 @click.group(name="token", cls=SuggestingGroup)
 def command() -> None:
-    """Tokens that let single devices in through HPTP, in place of the password."""
+    """Tokens that let single devices in through HPTP.
+
+    `homeport login hp://...` makes one, which stands in for the password on that device.
+    """
 
 
 @command.command(name="list")

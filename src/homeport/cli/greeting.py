@@ -31,7 +31,13 @@ class Greeting:
 
     def lines(self) -> list[str]:
         """Everything but the ready line."""
-        return [*self._addresses(), *self._fingerprints(), *self._commands(), *self._ssh_command()]
+        return [
+            *self._addresses(),
+            *self._fingerprints(),
+            *self._commands(),
+            *self._ssh_command(),
+            *self._own_command(),
+        ]
 
     def ready_line(self) -> str:
         """The line that scripts wait for."""
@@ -82,6 +88,13 @@ class Greeting:
             "the same through SSH (compare the host key with the one above):",
             f"  sftp -P {ssh['port']} {shlex.quote(self.name)}@{host}",
         ]
+
+    def _own_command(self) -> list[str]:
+        hptp = self.services.get("hptp")
+        if hptp is None or hptp["port"] is None:
+            return []
+        url = f"hp://{self.name}@{url_host(hptp['host'])}:{hptp['port']}"
+        return ["with Homeport's own client (nothing to compare):", f"  homeport shell {shlex.quote(url)}"]
 
 
 def url_host(host: str) -> str:

@@ -15,6 +15,8 @@ import click
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+_WHOLE = 1000  # characters; no sentence is longer
+
 
 class Verb(NamedTuple):
     """A command: the `module` whose `command` it is, and its one-line `help`."""
@@ -37,6 +39,12 @@ class SuggestingGroup(click.Group):
             advice = f"did you mean {' or '.join(close)}?" if close else f"`{ctx.command_path} --help` lists them"
             raise click.UsageError(f"no command is called {name!r}; {advice}", ctx)
         return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The table of commands, each with its whole first sentence: click would cut it to one line."""
+        found = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, one.get_short_help_str(_WHOLE)) for name, one in found if one is not None])
 
 
 class LazyGroup(SuggestingGroup):

@@ -134,6 +134,5 @@ def _socket(wish: Listening, host: str, port: int, *, share: bool) -> socket.soc
 def _taken(wish: Listening) -> str:
     if not wish.port:
         return f"no port is free on all of {', '.join(wish.hosts)} for {wish.key}; close what uses them"
-    return (
-        f"port {wish.port} is taken, and {wish.key} names it; stop what uses it, or --set {wish.key}=0 for any free one"
-    )
+    advice = f"stop what uses it, or --set {wish.key}=0 for any free one"
+    return f"port {wish.port} is taken, and {wish.key} asks for it; {advice}"
