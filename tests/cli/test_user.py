@@ -257,10 +257,10 @@ def test_a_refusal_as_json(run: Run, directory: Path) -> None:
 
 def test_a_broken_configuration_stops_the_command(run: Run, directory: Path) -> None:
     directory.mkdir(mode=0o700)
-    (directory / "homeport.toml").write_text("workers = 0\n", encoding="utf-8")
+    (directory / "homeport.toml").write_text("workers = -1\n", encoding="utf-8")
     done = run("user", "list")
     assert done.code == 2
-    assert done.err == "homeport: the configuration has 1 problem:\n  workers: 0 is too small; the least is 1\n"
+    assert done.err == "homeport: the configuration has 1 problem:\n  workers: -1 is too small; the least is 0\n"
     assert not (directory / "state.db").exists()
 
 
