@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, RowMapping, insert, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, insert, select, update
 
 from homeport.core import schema
 from homeport.core.chat_names import DIRECT, KINDS, MAX_TOKEN_LENGTH, ChatRights, check_text
@@ -22,6 +22,20 @@ from homeport.core.state import Database
 
 _MESSAGES = schema.chat_messages
 MAX_HISTORY = 200
+
+# Made once: to make a statement costs more than SQLite takes to answer it.
+_STORED = (
+    select(_MESSAGES, *(column.label(f"of_{column.name}") for column in ROOM_COLUMNS))
+    .join(ROOMS, ROOMS.c.id == _MESSAGES.c.room_id)
+    .where(_MESSAGES.c.token.in_(bindparam("tokens", expanding=True)))
+)
+_TAKE_NUMBERS = (
+    update(ROOMS)
+    .where(ROOMS.c.id == bindparam("room"))
+    .values(last_id=ROOMS.c.last_id + bindparam("count"))
+    .returning(ROOMS.c.last_id)
+)
+_STORE = insert(_MESSAGES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,10 +195,8 @@ class ChatLog:
 
 def _stored_already(connection: Connection, posts: Sequence[Post]) -> dict[tuple[int, str], Outcome]:
     tokens = {post.token for post in posts if "\0" not in post.token}
-    wanted = select(_MESSAGES, *(column.label(f"of_{column.name}") for column in ROOM_COLUMNS))
-    wanted = wanted.join(ROOMS, ROOMS.c.id == _MESSAGES.c.room_id).where(_MESSAGES.c.token.in_(tokens))
     found: dict[tuple[int, str], Outcome] = {}
-    for row in connection.execute(wanted).mappings():
+    for row in connection.execute(_STORED, {"tokens": list(tokens)}).mappings():
         room = Room(*(row[f"of_{column.name}"] for column in ROOM_COLUMNS))
         found[row["account_id"], row["token"]] = _message(room, row)
     return found
@@ -196,8 +208,7 @@ def _number(
     """Give each fresh post the next number of its room, and store it."""
     next_ids: dict[int, int] = {}
     for room_id, count in sorted(Counter(room.id for _, room in fresh).items()):  # in one order, or two might wait
-        taken = update(ROOMS).where(ROOMS.c.id == room_id).values(last_id=ROOMS.c.last_id + count)
-        last: int = connection.execute(taken.returning(ROOMS.c.last_id)).scalar_one()
+        last: int = connection.execute(_TAKE_NUMBERS, {"room": room_id, "count": count}).scalar_one()
         next_ids[room_id] = last - count
     rows = []
     for index, room in fresh:
@@ -218,7 +229,7 @@ def _number(
         )
         yield index, message
     if rows:
-        connection.execute(insert(_MESSAGES), rows)
+        connection.execute(_STORE, rows)
 
 
 def _message(room: Room, row: RowMapping) -> Message:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, and_, or_, select
+from sqlalchemy import Connection, and_, bindparam, or_, select
 
 from homeport.core import schema
 from homeport.core.account_names import name_key
@@ -47,13 +47,23 @@ class Room:
 COLUMNS = (ROOMS.c.id, ROOMS.c.name, ROOMS.c.direct, ROOMS.c.open, ROOMS.c.last_id, ROOMS.c.name_key)
 
 
+# Made once: to make a statement costs more than SQLite takes to answer it.
+_BY_KEY = select(*COLUMNS).where(ROOMS.c.name_key == bindparam("key"))
+_RIGHTS_NOW = select(RIGHTS.c.account_id, RIGHTS.c.room_id, RIGHTS.c.rights).where(
+    and_(
+        RIGHTS.c.account_id.in_(bindparam("accounts", expanding=True)),
+        or_(RIGHTS.c.until.is_(None), RIGHTS.c.until > bindparam("now")),
+    )
+)
+
+
 def room_called(connection: Connection, account_id: int, name: str) -> Room:
     """The room that the account calls `name`: a room's name, or @NAME for a conversation that has begun.
 
     Raises RoomNotFound.
     """
     key = key_of(connection, account_id, name)
-    row = connection.execute(select(*COLUMNS).where(ROOMS.c.name_key == key)).first()
+    row = connection.execute(_BY_KEY, {"key": key}).first()
     if row is None:
         raise RoomNotFound(name)
     return Room.of(row)
@@ -106,11 +116,7 @@ class RightsBook:
 
     def __init__(self, connection: Connection, account_ids: Iterable[int], default: ChatRights, now: float) -> None:
         self._default = default
-        found = connection.execute(
-            select(RIGHTS.c.account_id, RIGHTS.c.room_id, RIGHTS.c.rights).where(
-                and_(RIGHTS.c.account_id.in_(set(account_ids)), or_(RIGHTS.c.until.is_(None), RIGHTS.c.until > now))
-            )
-        )
+        found = connection.execute(_RIGHTS_NOW, {"accounts": list(account_ids), "now": now})
         self._known = {(account, room): ChatRights.parse(rights) for account, room, rights in found}
 
     def everywhere(self, account_id: int) -> ChatRights:
