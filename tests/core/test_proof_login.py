@@ -180,6 +180,16 @@ def test_tokens_that_do_not_belong_look_like_any_other(house: House, name: str, 
     assert (one.salt, one.iterations, len(one.salt)) == (two.salt, real.iterations, len(real.salt))
 
 
+def test_a_token_that_is_revoked_meanwhile_does_not_come_in(house: House) -> None:
+    anna = house.accounts.get("anna")
+    made = house.login.tokens.create(anna, "laptop")
+    challenge = house.login.challenge("anna", HOME, made.token.id)
+    house.login.tokens.revoke(anna, made.token.id)
+    with pytest.raises(LoginRefused) as refusal:
+        house.login.finish(challenge, MESSAGE, proof_of(made.secret, challenge))
+    assert refusal.value.reason == "the token was changed meanwhile"
+
+
 def test_a_disabled_accounts_token_does_not_come_in(house: House) -> None:
     made = house.login.tokens.create(house.accounts.get("anna"), "laptop")
     house.accounts.update("anna", enabled=False)

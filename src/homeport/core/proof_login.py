@@ -97,7 +97,7 @@ class ProofLogin:
         right = challenge.verifier.accepts(auth_message, proof)
         # As in Login: of many logins at once none gets in once a ban stands.
         self._guard.check(challenge.address, challenge.name)
-        # What was disabled, or got a new password, since the challenge does not come in any more.
+        # What was disabled or revoked, or got a new password, since the challenge does not come in any more.
         account = self._still(challenge)
         bar = barred(account, self._clock()) if account else None
         if account is not None and right and bar is None:
@@ -116,6 +116,8 @@ class ProofLogin:
         found = self._accounts.credentials(challenge.name)
         before = challenge.account
         if found is None or before is None:
+            return None
+        if challenge.token is not None and self.tokens.verifier(challenge.name, challenge.token) is None:
             return None
         now = found.account
         same = now.id == before.id and now.password_changed_at == before.password_changed_at
@@ -148,4 +150,4 @@ def _reason(challenge: Challenge, bar: Reason | None, *, right: bool) -> str:
         return "unknown name" if challenge.token is None else "unknown token"
     if not right:
         return "wrong password" if challenge.token is None else "wrong token"
-    return bar or "the password was changed meanwhile"
+    return bar or f"the {'password' if challenge.token is None else 'token'} was changed meanwhile"
