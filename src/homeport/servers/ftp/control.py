@@ -231,10 +231,7 @@ class ControlConnection(asyncio.Protocol):
 
     def _write_output(self) -> bool:
         """Send what the engine has; False when there was nothing, or no room for it now."""
-        if self._full or self._hung_up:
-            return False
-        output = self._engine.take_output()
-        if not output:
+        if self._full or self._hung_up or not (output := self._engine.take_output()):
             return False
         if self._tls is None and not self._lost:
             self._transport.write(output)

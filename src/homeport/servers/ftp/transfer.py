@@ -132,7 +132,6 @@ class Transfer:
             endpoint.close()
         connection = DataConnection(found, require_close_notify=session.front.settings.require_close_notify)
         self._connection = connection
-        self.check()
         if session.settings.protection is _PRIVATE:
             await self._secure(connection)
         return connection

@@ -39,7 +39,7 @@ async def retrieve(session: FtpSession, request: Request) -> None:
     """RETR."""
     engine = session.engine
     path = session.path(text_of(request))
-    wanted, offset = engine.take_range(), engine.take_restart()
+    wanted, offset = (engine.take_range(), engine.take_restart()) if session.settings.pending else (None, 0)
     session.require_endpoint()
     if wanted is not None:
         offset = wanted.first
