@@ -30,7 +30,9 @@ class FlowReader(Protocol):
 class FlowWriter(Protocol):
     """The bytes of a remote file that is being stored; see `remote.Writer`. `abort` never waits."""
 
-    async def write(self, data: bytes) -> None: ...
+    async def write(self, data: memoryview) -> None:
+        """Send all of `data`, which is not changed while anybody looks at it."""
+        ...
 
     async def finish(self, ours: Digest | None) -> Digest | None:
         """As `Writer.finish`; `ours` is the whole file's digest on this side, for a server that checks it."""
@@ -162,8 +164,8 @@ class _WriterAtOnce:
         self._writer = writer
         self.abort = writer.abort
 
-    async def write(self, data: bytes) -> None:
-        self._writer.write(memoryview(data))
+    async def write(self, data: memoryview) -> None:
+        self._writer.write(data)
 
     async def finish(self, ours: Digest | None) -> Digest | None:  # noqa: ARG002 - was announced where that helps
         return self._writer.finish()

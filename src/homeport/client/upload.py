@@ -26,10 +26,12 @@ from homeport.client.partial import part_name
 from homeport.client.remote import Digest, RemoteEntry
 from homeport.client.task import Outcome, Task
 from homeport.client.upload_state import UploadState
+from homeport.protocols.rooms import Rooms
 
 MTIME_SLACK_S = 1.0
 # Below this nothing is kept of an unfinished upload: sending it again is cheaper than finding out.
 SMALL_BYTES = 1024 * 1024
+_ROOMS = 48  # buffers that are kept for a file's blocks, which may wait to be sent
 
 
 async def upload(task: Task) -> Outcome:
@@ -65,6 +67,7 @@ class _Upload:
         self._algorithm = best_algorithm(self._abilities) if task.options.verify else None
         self._hasher: Hasher | None = None
         self._expected: Digest | None = None
+        self._rooms = Rooms(BLOCK_BYTES, _ROOMS)
         self._there: RemoteEntry | None = None
 
     async def run(self) -> Outcome:
@@ -173,16 +176,23 @@ class _Upload:
         """The file as it was when it was opened; one that changes meanwhile is not finished."""
         track = self._task.track
         while track.position < self._size:
-            block = self._file.read(min(BLOCK_BYTES, self._size - track.position))
+            block = self._block(self._size - track.position)
             if not block:
                 break
             await writer.write(block)
             if self._hasher is not None:
-                self._hasher.update(memoryview(block))
+                self._hasher.update(block)
             track.add(len(block))
         now = os.fstat(self._file.fileno())
         if (now.st_size, now.st_mtime_ns) != (self._size, self._found.st_mtime_ns) or track.position != self._size:
             raise LocalFailed(f"{self._task.item.local} was changed while it was sent; nothing was stored. Try again")
+
+    def _block(self, most: int) -> memoryview:
+        """The next bytes of the file, which stay as they are for as long as anybody looks at them; none at its end."""
+        if most < BLOCK_BYTES:
+            return memoryview(self._file.read(most))
+        room = memoryview(self._rooms.take())
+        return room[: self._file.readinto(room)]
 
     def _read_into(self, hasher: Hasher | None, length: int) -> None:
         """Put the file at `length`, with what comes before in `hasher`."""

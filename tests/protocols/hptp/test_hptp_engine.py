@@ -53,6 +53,18 @@ def test_a_body_is_cut_into_frames_of_the_peers_size_without_copies() -> None:
     assert b"".join(piece.data for piece in pieces if isinstance(piece, DataReceived)) == body
 
 
+def test_how_much_of_a_frame_of_data_is_still_to_come_is_known() -> None:
+    pair = Pair()
+    stream = pair.client.open("put", {"path": "/a"})
+    pair.client.send_data(stream, bytes(40 * KIB))
+    output = b"".join(pair.client.take_output())
+    assert pair.server.data_left == 0
+    pair.server.receive(output[: -30 * KIB])
+    assert pair.server.data_left == 30 * KIB
+    pair.server.receive(output[-30 * KIB :])
+    assert pair.server.data_left == 0
+
+
 def test_credit_is_spent_and_given_back_in_portions() -> None:
     pair = Pair()
     stream = pair.client.open("put", {"path": "/a"})

@@ -234,7 +234,7 @@ class HptpWriter:
         self._exchange = exchange
         self._size = size
 
-    async def write(self, data: bytes) -> None:
+    async def write(self, data: memoryview) -> None:
         """Send all of `data`, which must not change. Raises the server's no when it comes early."""
         await self._link.send(self._exchange, data)
         if self._exchange.peek() is not None:

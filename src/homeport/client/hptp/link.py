@@ -31,11 +31,13 @@ from homeport.protocols.hptp.events import (
     ItemsReceived,
     ResultReceived,
 )
-from homeport.protocols.hptp.output import Buffer
+from homeport.protocols.hptp.records import in_records
 from homeport.protocols.hptp.strict_json import Json
+from homeport.protocols.rooms import Rooms
 
 RECEIVE_BYTES = 256 * 1024
-_SEND_BYTES = 256 * 1024
+_COPIED_BYTES = 64 * 1024  # what comes in pieces up to here does not keep a whole buffer
+_ROOMS = 48  # buffers that are kept
 _PING = b"homeport"
 _CUT_OFF = "the connection to the server was cut"
 
@@ -54,7 +56,8 @@ class Link:
         self._failure: ClientError | None = None
         self._closing = False
         self._leaving = False  # the server takes no new requests
-        self._buffer = memoryview(bytearray(RECEIVE_BYTES))
+        self._rooms = Rooms(RECEIVE_BYTES, _ROOMS)
+        self._buffer = memoryview(self._rooms.take())
         self._signalled = False
         self._hears, self._calls = socket.socketpair()
         self._hears.setblocking(False)
@@ -99,9 +102,9 @@ class Link:
         self._call()
         return True
 
-    async def send(self, exchange: Exchange, data: bytes) -> None:
+    async def send(self, exchange: Exchange, data: memoryview) -> None:
         """`data` of a body, as credit comes; an early answer ends it without a word, and is the next arrival."""
-        left = memoryview(data)
+        left = data
         while left:
             if exchange.peek() is not None:
                 return
@@ -234,7 +237,7 @@ class Link:
                     buffers = self._connection.take_output()
                 if not buffers:
                     return
-                self._outgoing.extend(in_large_pieces(buffers))
+                self._outgoing.extend(memoryview(piece) for piece in in_records(buffers))
             try:
                 while self._outgoing:
                     piece = self._outgoing[0]
@@ -251,11 +254,13 @@ class Link:
         count, ended = self._fill(self._buffer)
         if count:
             with self._lock:
-                self._connection.receive(self._buffer[:count].toreadonly())
-                events = self._connection.events()
-                if any(isinstance(event, DataReceived) for event in events):  # they are views of it
-                    self._buffer = memoryview(bytearray(RECEIVE_BYTES))
-                for event in events:
+                heard = self._buffer[:count]
+                if count > _COPIED_BYTES:
+                    self._connection.receive(heard.toreadonly())
+                    self._buffer = memoryview(self._rooms.take())  # bytes of DATA are views of the last one
+                else:
+                    self._connection.receive(bytes(heard))
+                for event in self._connection.events():
                     self._dispatch(event)
         if ended:
             raise ConnectionFailed(_CUT_OFF)
@@ -310,22 +315,3 @@ class Link:
         for exchange in self._hoping:
             exchange.fail(ConnectionFailed(f"the server is about to stop: {event.message}"))
         self._hoping.clear()
-
-
-def in_large_pieces(buffers: list[Buffer]) -> list[memoryview]:
-    """The same bytes, the small ones joined: each piece is a call into OpenSSL and a record or more."""
-    pieces: list[memoryview] = []
-    waiting: list[Buffer] = []
-    size = 0
-    for buffer in buffers:
-        if len(buffer) >= _SEND_BYTES // 4 and not waiting:
-            pieces.append(memoryview(buffer))
-            continue
-        waiting.append(buffer)
-        size += len(buffer)
-        if size >= _SEND_BYTES // 4:
-            pieces.append(memoryview(b"".join(waiting)))
-            waiting, size = [], 0
-    if waiting:
-        pieces.append(memoryview(b"".join(waiting)))
-    return pieces

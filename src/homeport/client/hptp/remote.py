@@ -205,7 +205,7 @@ class BlockingWriter:
         self._wait = wait
 
     def write(self, data: memoryview) -> None:
-        self._wait(self._writer.write(bytes(data)))  # the caller uses its buffer again
+        self._wait(self._writer.write(memoryview(bytes(data))))  # the caller uses its buffer again
 
     def finish(self) -> Digest | None:
         told: Digest | None = self._wait(self._writer.finish(None))

@@ -93,6 +93,11 @@ class Connection:
         return self._phase is not Phase.CLOSED and self._output.reflexes < _MAX_REFLEXES
 
     @property
+    def data_left(self) -> int:
+        """Bytes of DATA that are still to come of the frame that has begun: to hear them at once costs nothing more."""
+        return self._reader.data_left
+
+    @property
     def output_size(self) -> int:
         """Bytes that wait in `take_output`."""
         return self._output.size

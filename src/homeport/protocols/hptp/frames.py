@@ -64,6 +64,11 @@ class FrameReader:
         """Whether a frame has begun and not ended."""
         return bool(self._held or self._data_left)
 
+    @property
+    def data_left(self) -> int:
+        """Bytes of DATA that are still to come of the frame that has begun."""
+        return self._data_left
+
     def read(self, data: bytes | memoryview) -> Iterator[Piece]:
         """The frames and pieces of DATA in `data`, which must not change afterwards. Raises ProtocolFault.
 

@@ -43,7 +43,7 @@ _log = logging.getLogger(__name__)
 
 PROTOCOL = "hptp"
 GOING_AWAY = "going-away"
-_SLICE_BYTES = 64 * 1024  # heard at once
+_SLICE_BYTES = 64 * 1024  # heard at once, beside the rest of a frame of DATA
 _TURN_S = 0.002  # what one connection may work before the others have their turn
 _BUFFERED_BYTES = 512 * 1024  # in the transport, before nothing more is made
 _PING = b"homeport"
@@ -59,7 +59,7 @@ class HptpConnection(asyncio.BufferedProtocol):
         self._ended = ended
         self._loop = asyncio.get_running_loop()
         self.engine = Connection(Role.SERVER, front.settings.limits)
-        self._wire = Wire(front.identity.context)
+        self._wire = Wire(front.identity.context, front.rooms)
         self._proving: Proving | None = None
         self._session: HptpSession | None = None
         self._record: SessionRecord | None = None
@@ -228,7 +228,8 @@ class HptpConnection(asyncio.BufferedProtocol):
 
     def _take_turn(self, ends_at: float) -> None:
         while self._unheard and not self.full and self.engine.wants_data:
-            heard, self._unheard = self._unheard[:_SLICE_BYTES], self._unheard[_SLICE_BYTES:]
+            most = max(_SLICE_BYTES, self.engine.data_left)
+            heard, self._unheard = self._unheard[:most], self._unheard[most:]
             self.engine.receive(cast(bytes, heard))  # any buffer that does not change
             self._act_on_events()
             if self.engine.output_size:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from homeport.core.proof_login import ProofLogin
 from homeport.protocols.channel_binding import server_end_point
+from homeport.protocols.rooms import Rooms
 from homeport.servers.core_access import CoreAccess
 from homeport.servers.deadlines import Deadlines
 from homeport.servers.hptp.settings import HptpSettings
@@ -17,6 +18,8 @@ from homeport.servers.tls import Certificates
 
 ALPN = "hptp/1"
 PIECE_BYTES = 256 * 1024  # read from a socket, or from a file for one, at once
+_ROOM_BYTES = PIECE_BYTES + 32 * 1024
+_ROOMS = 32  # kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +50,4 @@ class Front:
     # Both hold bytes only within one call on the loop, so that an idle connection has no buffers.
     incoming: bytearray = field(default_factory=lambda: bytearray(PIECE_BYTES))
     outgoing: bytearray = field(default_factory=lambda: bytearray(PIECE_BYTES))
+    rooms: Rooms = field(default_factory=lambda: Rooms(_ROOM_BYTES, _ROOMS))  # for what comes, with its last record

@@ -1,7 +1,7 @@
 """TLS on the way between a transport and an engine: bytes in large pieces, and how a connection ends is never guessed.
 
-The one rule: what is handed out is in a buffer of its own, never used again, for an upload's bytes wait in it until a
-thread has written them; what is handed in is encrypted before `send` returns, and may be used again.
+The one rule: what is handed out is in a buffer of its own as long as anybody looks at it, for an upload's bytes wait in
+it until a thread has written them; what is handed in is encrypted before `send` returns, and may be used again.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ import ssl
 from collections.abc import Iterable
 from typing import Any, cast
 
+from homeport.protocols.hptp.records import in_records
+from homeport.protocols.rooms import Rooms
 from homeport.servers.hptp.front import ALPN
 
 Buffer = bytes | memoryview
 
 _RECORD_BYTES = 16 * 1024  # the most that OpenSSL hands out at once
-_JOINED_BYTES = 16 * 1024  # frames up to here share a record
 _NOTHING = memoryview(b"")
 
 
@@ -34,9 +35,10 @@ class WireState(enum.Enum):
 class Wire:
     """The server's side of one TLS connection, without a socket."""
 
-    __slots__ = ("_incoming", "_object", "_outgoing", "failure", "state")
+    __slots__ = ("_incoming", "_object", "_outgoing", "_rooms", "failure", "state")
 
-    def __init__(self, context: ssl.SSLContext) -> None:
+    def __init__(self, context: ssl.SSLContext, rooms: Rooms) -> None:
+        self._rooms = rooms
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._object = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
@@ -64,7 +66,7 @@ class Wire:
         """Encrypt `buffers`; what is to be written to the socket now, with whatever TLS itself has to say."""
         if self.state is WireState.OPEN:
             try:
-                for buffer in _joined(buffers):
+                for buffer in in_records(buffers):
                     self._object.write(buffer)
             except ssl.SSLError as error:
                 self._fail(_reason(error), WireState.FAILED)
@@ -92,7 +94,9 @@ class Wire:
 
     def _read(self, most: int) -> memoryview:
         """All clear bytes that are there, which are never more than those that came (`most`) and one record."""
-        clear = memoryview(bytearray(most + _RECORD_BYTES + 1))
+        size = most + _RECORD_BYTES + 1
+        is_large = self._rooms.size // 2 < size <= self._rooms.size
+        clear = memoryview(self._rooms.take() if is_large else bytearray(size))
         end = 0
         try:
             while count := self._read_into(clear[end:]):
@@ -113,24 +117,6 @@ class Wire:
     def _fail(self, reason: str, state: WireState) -> None:
         self.state = state
         self.failure = reason
-
-
-def _joined(buffers: Iterable[Buffer]) -> Iterable[Buffer]:
-    """`buffers`, the small ones together: each that is written on its own costs a record."""
-    waiting: list[Buffer] = []
-    size = 0
-    for buffer in buffers:
-        if size + len(buffer) > _JOINED_BYTES:
-            if waiting:
-                yield b"".join(waiting)
-            waiting, size = [], 0
-        if len(buffer) > _JOINED_BYTES:
-            yield buffer
-            continue
-        waiting.append(buffer)
-        size += len(buffer)
-    if waiting:
-        yield b"".join(waiting)
 
 
 def _reason(error: Exception) -> str:
