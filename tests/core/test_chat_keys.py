@@ -56,6 +56,22 @@ def test_u2_a_name_opens_one_session_and_only_while_it_is_fresh(database: Databa
     assert len(serving._used) == 1  # what is stale need not be remembered
 
 
+def test_a_changed_account_needs_a_new_key(database: Database) -> None:
+    clock = Clock()
+    giving, serving = served(database, clock)
+    before, other = giving.issue(1), giving.issue(2)
+    clock.now += 0.2
+    serving.void(1)
+    assert serving.open(before.name) is None
+    assert serving.open(other.name) == other
+    clock.now += 1
+    after = giving.issue(1)
+    assert serving.open(after.name) == after
+    clock.now += FRESH_S + 2
+    serving.void(2)
+    assert list(serving._void) == [2]  # what is stale need not be remembered
+
+
 def test_u2_nothing_from_before_a_restart_is_taken(database: Database) -> None:
     giving, serving = served(database, Clock())
     keys = giving.issue(1)

@@ -46,6 +46,7 @@ class ChatKeys:
         self._database = database
         self._clock = clock
         self._secret: bytes | None = None
+        self._void: dict[int, int] = {}  # accounts, and the second up to which what they were given opens nothing
         self._used: dict[bytes, float] = {}  # names that have opened a session, and when they are stale
 
     def renew(self) -> None:
@@ -81,7 +82,14 @@ class ChatKeys:
         age = self._clock() - given
         if not 0 <= age <= FRESH_S:
             return None
-        return _keys(secret, name, high << 32 | low)
+        account_id = high << 32 | low
+        return None if given <= self._void.get(account_id, -1) else _keys(secret, name, account_id)
+
+    def void(self, account_id: int) -> None:
+        """The account has changed, its password perhaps: names that were given to it up to now open nothing."""
+        now = int(self._clock())
+        self._void = {account: until for account, until in self._void.items() if until >= now - FRESH_S - 1.0}
+        self._void[account_id] = now
 
     def begun(self, name: bytes) -> None:
         """The session has proven itself: its name opens no other."""

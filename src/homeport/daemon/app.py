@@ -122,6 +122,8 @@ class ServerApp:
         return {"kicked": kicked}
 
     async def _account_changed(self, arguments: Message) -> Message:
+        if self._chat is not None:
+            self._chat.keys.void(arguments["account_id"])
         return {"kicked": await asyncio.to_thread(self._homes.account_changed, arguments["account_id"])}
 
     async def _reload(self, arguments: Message) -> Message:
