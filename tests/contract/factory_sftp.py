@@ -246,8 +246,7 @@ class SftpClient:
     def cut(self) -> None:
         """Lose the connection, and make a new one when the server has noticed."""
         before = len(self._server.sessions)
-        self._connection.abort()
-        self.wait(self._connection.wait_closed())
+        self.wait(self._ended(self._connection.abort))
         give_up_at = time.monotonic() + SETTLE_S
         while len(self._server.sessions) >= before and time.monotonic() < give_up_at:
             time.sleep(0.002)
@@ -257,11 +256,14 @@ class SftpClient:
         before = len(self._server.sessions)
         if self._connection.is_closed():
             return
-        self._connection.close()
-        self.wait(self._connection.wait_closed())
+        self.wait(self._ended(self._connection.close))
         give_up_at = time.monotonic() + SETTLE_S
         while len(self._server.sessions) >= before and time.monotonic() < give_up_at:
             time.sleep(0.002)
+
+    async def _ended(self, end: Callable[[], None]) -> None:
+        end()  # in the loop's own thread, as asyncio's debug mode insists
+        await self._connection.wait_closed()
 
     @staticmethod
     def _store(upload: OpenUpload, data: bytes) -> None:
