@@ -17,6 +17,8 @@ class Bell:
         self.wakes: list[Callable[[], None]] = []
         self.armed = threading.Event()
         self._at_once = at_once
+        self.hurried = 0
+        self.answers_haste = False
 
     def arm(self, wake: Callable[[], None]) -> None:
         if self._at_once:
@@ -24,6 +26,11 @@ class Bell:
         else:
             self.wakes.append(wake)
         self.armed.set()
+
+    def hurry(self) -> None:
+        self.hurried += 1
+        if self.answers_haste:
+            self.ring()
 
     def ring(self) -> None:
         self.wakes.pop(0)()
@@ -74,6 +81,9 @@ def test_what_is_raised_while_waiting_gives_the_deed_up() -> None:
         def arm(self, wake: Callable[[], None]) -> None:
             raise KeyboardInterrupt
 
+        def hurry(self) -> None:
+            raise AssertionError("nobody waits for it")
+
     with pytest.raises(KeyboardInterrupt):
         wait_for(careful())
     assert closed == ["closed"]
@@ -86,6 +96,21 @@ def test_one_at_a_time_runs_each_to_its_end() -> None:
         lanes.start(lane(bell, said, name))
         lanes.run_until_room()
     assert said == ["a begins", "a ends", "b begins", "b ends"]
+
+
+def test_sources_are_hurried_when_nobody_can_go_on_and_not_before() -> None:
+    lanes, said, bells = Lanes(), list[str](), [Bell(), Bell()]
+    lanes.most = 3
+    for bell in bells:
+        lanes.start(lane(bell, said, "a"))
+        lanes.run_until_room()
+    bells[0].ring()
+    lanes.run_until_room()
+    assert [bell.hurried for bell in bells] == [0, 0]
+    bells[1].answers_haste = True
+    lanes.run_until_empty()
+    assert bells[1].hurried == 1
+    assert said == ["a begins", "a begins", "a ends", "a ends"]
 
 
 def test_many_are_under_way_as_far_as_there_is_room() -> None:

@@ -104,11 +104,12 @@ class Job:
 
     # --- how it goes ---
 
-    def moved(self, amount: int) -> None:
-        """Bytes have come through."""
+    def moved(self, amount: int, lasting: bool = True) -> None:
+        """Bytes have come through; `lasting` ones are progress. Else a peer that always cuts was asked for ever."""
         with self._lock:
             self._bytes += amount
-        self._backoff.progressed()
+        if lasting:
+            self._backoff.progressed()
 
     def done(self, item: Item, outcome: Outcome) -> None:
         with self._lock:

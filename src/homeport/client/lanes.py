@@ -25,6 +25,10 @@ class Source(Protocol):
         """Call `wake` once: when there are news, at once where there are some already. From any thread."""
         ...
 
+    def hurry(self) -> None:
+        """Nobody who asks goes on before there are news: what was said and is held back goes out now."""
+        ...
+
 
 @types.coroutine
 def news(source: Source) -> Generator[Source, None, None]:
@@ -43,6 +47,7 @@ def wait_for(deed: Coroutine[Any, Any, T]) -> T:
         woken = Event()
         try:
             source.arm(woken.set)
+            source.hurry()
             woken.wait()
         except BaseException:
             deed.close()
@@ -56,6 +61,7 @@ class Lanes:
         self.most = 1
         self._active: set[Coroutine[Any, Any, None]] = set()
         self._ready: SimpleQueue[Coroutine[Any, Any, None]] = SimpleQueue()
+        self._asked: set[Source] = set()  # armed since the last wait
 
     def start(self, deed: Coroutine[Any, Any, None]) -> None:
         """Do `deed` as far as it goes without waiting."""
@@ -65,20 +71,28 @@ class Lanes:
     def run_until_room(self) -> None:
         """Go on with what can go on, and until there is room for one more."""
         while len(self._active) >= self.most:
-            self._step(self._ready.get())
+            self._step(self._next())
         while self._active and not self._ready.empty():
             self._step(self._ready.get())
 
     def run_until_empty(self) -> None:
         """Until every deed is at its end."""
         while self._active:
-            self._step(self._ready.get())
+            self._step(self._next())
 
     def drop(self) -> None:
         """Give up what is under way."""
         for deed in self._active:
             deed.close()
         self._active.clear()
+
+    def _next(self) -> Coroutine[Any, Any, None]:
+        """The next deed that can go on, waited for."""
+        if self._ready.empty():
+            for source in self._asked:
+                source.hurry()
+            self._asked.clear()
+        return self._ready.get()
 
     def _step(self, deed: Coroutine[Any, Any, None]) -> None:
         try:
@@ -88,6 +102,7 @@ class Lanes:
             if not isinstance(end, StopIteration):
                 raise
             return
+        self._asked.add(source)
         source.arm(lambda: self._ready.put(deed))
 
 

@@ -56,7 +56,7 @@ class Partial:
         self._source = source
         self._side = self.path.with_name(self.path.name + ".json")
         self._fd = -1
-        self._kept = -1  # what the side file speaks for; -1 while there is none
+        self._is_small = source.size is not None and source.size < SIDE_FILE_FROM_BYTES
 
     def __enter__(self) -> Partial:
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -96,10 +96,10 @@ class Partial:
             self._make_sure_of_room(offset)
             os.ftruncate(self._fd, offset)
             os.lseek(self._fd, offset, os.SEEK_SET)
-            if self._source.size is None or self._source.size >= SIDE_FILE_FROM_BYTES:
-                self._side.write_text(json.dumps(asdict(self._source)), encoding="utf-8")
-            else:
+            if self._is_small:
                 self._side.unlink(missing_ok=True)  # a small file is fetched again faster than it is verified
+            else:
+                self._side.write_text(json.dumps(asdict(self._source)), encoding="utf-8")
         except OSError as failure:
             raise self.failed(failure) from failure
 
@@ -130,8 +130,9 @@ class Partial:
             os.replace(self.path, self._target)
         except OSError as failure:
             raise self.failed(failure) from failure
-        with contextlib.suppress(OSError):
-            self._side.unlink(missing_ok=True)
+        if not self._is_small:  # else it went when the file began
+            with contextlib.suppress(OSError):
+                self._side.unlink(missing_ok=True)
 
     def discard(self) -> None:
         """It is not what it should be."""

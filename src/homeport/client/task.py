@@ -31,7 +31,12 @@ class Track:
     """The bytes of one item in one try; says so a few times a second."""
 
     def __init__(
-        self, item: Item, notify: Notify, clock: Callable[[], float], interval_s: float, moved: Callable[[int], None]
+        self,
+        item: Item,
+        notify: Notify,
+        clock: Callable[[], float],
+        interval_s: float,
+        moved: Callable[[int, bool], None],
     ) -> None:
         self.item = item
         self.position = 0
@@ -48,12 +53,13 @@ class Track:
         self.position = offset
         self._notify(FileStarted(self.item, offset, size))
 
-    def add(self, amount: int) -> None:
-        """`amount` more bytes have moved."""
+    def add(self, amount: int, *, lasting: bool = True) -> None:
+        """`amount` more bytes have moved; they are not `lasting` where the next try would begin without them."""
         self.position += amount
-        self.moved += amount
+        if lasting:
+            self.moved += amount
         self._unsaid += amount
-        self._hear(amount)
+        self._hear(amount, lasting)
         now = self._clock()
         if now - self._said_at >= self._interval_s:
             self._said_at = now

@@ -61,7 +61,7 @@ class _Upload:
         self._found = os.fstat(file.fileno())
         self._size = self._found.st_size
         item = task.item
-        self._state = UploadState(task.origin, item.remote, str(item.local), self._size, self._found.st_mtime_ns)
+        self._is_small = self._size < SMALL_BYTES
         self._abilities = task.remote.abilities
         self._place = item.remote if self._abilities.atomic_upload else _part_beside(item.remote)
         self._algorithm = best_algorithm(self._abilities) if task.options.verify else None
@@ -73,7 +73,7 @@ class _Upload:
     async def run(self) -> Outcome:
         self._there = await self._look()
         if self._is_there_already():
-            self._task.states.end(self._state)
+            self._forget()
             return Outcome(self._size, already_complete=True)
         self._announce()
         offset = await self._offset()
@@ -116,8 +116,9 @@ class _Upload:
 
     async def _offset(self) -> int:
         """Where to go on: behind what this client has sent before and the server still holds; else at 0."""
-        is_ours = self._task.options.resume and self._task.states.is_under_way(self._state)
-        if not is_ours or not self._abilities.resume_upload:
+        if self._is_small or not (self._task.options.resume and self._abilities.resume_upload):
+            return 0
+        if not self._task.states.is_under_way(self._state()):
             return 0
         if self._place == self._task.item.remote and not self._abilities.tells_partial_uploads and self._there:
             return 0  # what the server would tell is the size of the old file
@@ -145,15 +146,15 @@ class _Upload:
         task = self._task
         self._hasher = HASHERS[self._algorithm]() if self._algorithm and self._expected is None else None
         self._read_into(self._hasher, offset)
-        if self._size >= SMALL_BYTES:
-            task.states.begin(self._state)
+        if not self._is_small:
+            task.states.begin(self._state())
         task.track.begin(offset, self._size)
         told = None
         if not offset or offset < self._size or self._place == task.item.remote:
             told = await self._transmit(offset)
         verified = await self._compare(told)
         await self._give_name()
-        task.states.end(self._state)
+        self._forget()
         if self._abilities.set_mtime and not (self._abilities.keeps_mtime and told is not None):
             moment = self._found.st_mtime_ns / 1_000_000_000
             await task.remote.set_mtime(task.item.remote, moment, lambda failure: self._late(moment, failure))
@@ -182,7 +183,7 @@ class _Upload:
             await writer.write(block)
             if self._hasher is not None:
                 self._hasher.update(block)
-            track.add(len(block))
+            track.add(len(block), lasting=not self._is_small)
         now = os.fstat(self._file.fileno())
         if (now.st_size, now.st_mtime_ns) != (self._size, self._found.st_mtime_ns) or track.position != self._size:
             raise LocalFailed(f"{self._task.item.local} was changed while it was sent; nothing was stored. Try again")
@@ -200,6 +201,17 @@ class _Upload:
         if hasher is not None and feed(hasher, self._file, length) != length:
             raise LocalFailed(f"{self._task.item.local} got shorter while it was read; try again")
         self._file.seek(length)
+
+    # --- what is kept of it ---
+
+    def _state(self) -> UploadState:
+        item = self._task.item
+        return UploadState(self._task.origin, item.remote, str(item.local), self._size, self._found.st_mtime_ns)
+
+    def _forget(self) -> None:
+        """It is done, or begins again from nothing."""
+        if not self._is_small:
+            self._task.states.end(self._state())
 
     # --- judging ---
 
@@ -232,7 +244,7 @@ class _Upload:
             return None
 
     def _mismatch(self, expected: str, actual: str) -> IntegrityMismatch:
-        self._task.states.end(self._state)
+        self._forget()
         return IntegrityMismatch(
             f"{self._task.item.remote}: the server has not got what was sent "
             f"(expected {expected}, it has {actual}). Try again.",

@@ -33,6 +33,8 @@ class Carrier(Protocol):
 
     def cancel(self, exchange: Exchange, why: str) -> None: ...
 
+    def hurry(self) -> None: ...
+
 
 class Exchange:
     """`doing` says what was asked, for people: "store /a"."""
@@ -78,6 +80,10 @@ class Exchange:
                 return
             self._has_news = False
         wake()
+
+    def hurry(self) -> None:
+        """See `lanes.Source`."""
+        self._link.hurry()
 
     @property
     def failure(self) -> ClientError | None:

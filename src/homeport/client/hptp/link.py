@@ -38,6 +38,8 @@ from homeport.protocols.rooms import Rooms
 RECEIVE_BYTES = 256 * 1024
 _COPIED_BYTES = 64 * 1024  # what comes in pieces up to here does not keep a whole buffer
 _ROOMS = 48  # buffers that are kept
+_HELD_WORDS = 48  # what askers say, a request or a piece of a body, before the thread hears of it
+_HELD_BYTES = 64 * 1024
 _PING = b"homeport"
 _CUT_OFF = "the connection to the server was cut"
 
@@ -59,6 +61,7 @@ class Link:
         self._rooms = Rooms(RECEIVE_BYTES, _ROOMS)
         self._buffer = memoryview(self._rooms.take())
         self._signalled = False
+        self._held = 0  # words that the thread has not heard of
         self._hears, self._calls = socket.socketpair()
         self._hears.setblocking(False)
         self._calls.setblocking(False)
@@ -99,7 +102,7 @@ class Link:
             except ValueError as failure:
                 raise ProtocolViolation(f"cannot {exchange.doing}: no such request can be made: {failure}") from failure
             self._exchanges[exchange.stream] = exchange
-        self._call()
+        self._call_soon()
         return True
 
     async def send(self, exchange: Exchange, data: memoryview) -> None:
@@ -120,21 +123,22 @@ class Link:
             if amount:
                 self._connection.send_data(exchange.stream, data[:amount])
         if amount:
-            self._call()
+            self._call_soon()
         return amount
 
     def end(self, exchange: Exchange, trailer: Mapping[str, Json]) -> None:
         """The body is complete."""
         with self._lock:
             self._connection.send_end(exchange.stream, trailer)
-        self._call()
+        self._call_soon()
 
     def consumed(self, exchange: Exchange, amount: int) -> None:
         """Bytes that came have found their place."""
         with self._lock:
+            said = self._connection.output_size
             self._connection.consumed(exchange.stream, amount)
-            owes = self._connection.output_size
-        if owes:
+            says_more = self._connection.output_size > said
+        if says_more:
             self._call()
 
     def cancel(self, exchange: Exchange, why: str) -> None:
@@ -162,10 +166,25 @@ class Link:
         if threading.current_thread() is not self._thread:
             self._thread.join(1.0)
 
+    def hurry(self) -> None:
+        """See `lanes.Source`."""
+        if self._held:
+            self._call()
+
     # --- the thread ---
+
+    def _call_soon(self) -> None:
+        """Wake the thread when there is enough to say: until then, or until `hurry`, whoever asks keeps the processor.
+
+        Else the two threads take it from each other for every file, and each goes out in a record of its own.
+        """
+        self._held += 1
+        if self._held >= _HELD_WORDS or self._connection.output_size >= _HELD_BYTES:
+            self._call()
 
     def _call(self) -> None:
         """Wake the thread, once for all that is said before it looks."""
+        self._held = 0
         if not self._signalled:
             self._signalled = True
             with contextlib.suppress(OSError):
