@@ -97,8 +97,10 @@ class Upload:
         self._ended = ended
         self._lock = threading.RLock()
         self._digest = GrowingDigest(stage.fd, works.beside)
-        self.offset = self.size = stage.size
-        self._digest.start(self.size)
+        self._changing = works.ledger.changing(works.account_id)
+        self.offset = self.size = size = stage.size
+        if size:
+            self._digest.start(size)
         self.moved = 0
         self._refusal: QuotaExceeded | None = None
         self._replacing: Entry | None = None
@@ -169,7 +171,7 @@ class Upload:
             if expected_size is not None or expected_sha256 is not None:
                 self._compare(digest, expected_size, expected_sha256)
             if self._stage.is_blank:  # nothing came
-                with self._works.ledger.changing(self._works.account_id):
+                with self._changing:
                     self._count_stage()
             if self.modified_ns is not None:
                 self._set_modified(self.modified_ns)
@@ -217,7 +219,7 @@ class Upload:
             if self._closed:
                 return
             try:
-                with self._works.ledger.changing(self._works.account_id):
+                with self._changing:
                     self._keep_what_fits()
             except HomeportError as error:
                 _log.warning("account %d: a stage could not be set right: %s", self._works.account_id, error)
@@ -232,7 +234,7 @@ class Upload:
             if self._closed:
                 return
             try:
-                with self._works.ledger.changing(account_id):
+                with self._changing:
                     if self.size:
                         self._cut(0)
             except HomeportError as failure:
@@ -251,7 +253,7 @@ class Upload:
         with self._lock:
             self._require_open()
             works.disk.take(size)
-            with works.ledger.changing(works.account_id):
+            with self._changing:
                 self._bill.charge(size, search=search)
                 self._add(view, size)
 
@@ -325,7 +327,7 @@ class Upload:
         # In place already: a failure must not keep the bill from being settled.
         flush = None if flush_directory is None else partial(_caught, failures, flush_directory)
         stage, works = self._stage, self._works
-        with works.ledger.changing(works.account_id):
+        with self._changing:
             try:
                 works.jail.install(stage.directory_fd, stage.name, self.path, approve=self._approve, flush=flush)
             except HomeportError as error:
