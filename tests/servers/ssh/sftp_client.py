@@ -50,8 +50,7 @@ class Sftp:
         try:
             yield cls.on(server, connection)
         finally:
-            connection.abort()
-            server.clients.wait(connection.wait_closed())
+            server.clients.wait(_aborted(connection))
 
     @classmethod
     def on(cls, server: RunningSsh, connection: Any, **options: Any) -> Sftp:
@@ -167,3 +166,8 @@ class Sftp:
 
 
 __all__ = ["APPEND", "CREATE", "EXCLUSIVE", "PUT", "READ", "TRUNCATE", "WRITE", "Failed", "Sftp"]
+
+
+async def _aborted(connection: Any) -> None:
+    connection.abort()  # in the loop's own thread, as asyncio's debug mode insists
+    await connection.wait_closed()
