@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from tests.cli.conftest import Done, Run
 
-from homeport.daemon import doctor, doctor_instance, doctor_machine
+from homeport.daemon import doctor, doctor_commands, doctor_instance, doctor_machine
 from homeport.daemon.finding import Finding, Level, Patient, Result
 
-CHECKS = [*doctor_instance.CHECKS, *doctor_machine.CHECKS]
+CHECKS = [*doctor_instance.CHECKS, *doctor_machine.CHECKS, *doctor_commands.CHECKS]
 
 
 def by_check(done: Done) -> dict[str, dict[str, Any]]:
@@ -144,7 +144,11 @@ def test_services_that_do_not_answer() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    services = {"ftp": {"host": "0.0.0.0", "port": port}, "local": {"host": None, "port": None}}
+    services = {
+        "ftp": {"host": "0.0.0.0", "port": port, "transport": "tcp"},
+        "local": {"host": None, "port": None, "transport": "tcp"},
+        "time": {"host": "0.0.0.0", "port": port, "transport": "udp"},
+    }
     [(level, text, _)] = doctor_machine._reachable(services)
     assert level is Level.FAIL
     assert text.startswith(f"ftp does not answer on 127.0.0.1 port {port}: ")

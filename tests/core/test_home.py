@@ -371,3 +371,17 @@ def test_a_kept_digest_costs_no_reading(house: House, home: Home) -> None:
     home.refresh(house.accounts.get("ann"))
     assert home.kept_digest(stored) is None
     (house.home("ann") / "bare").unlink()
+
+
+def test_room_that_was_reserved_is_given_back_when_an_upload_cannot_begin(
+    house: House, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = home.usage().used_bytes
+    home.reserve(1000)
+    monkeypatch.setattr(home, "_upload", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        home.begin_upload(VirtualPath(("x",)))
+    assert home.usage().used_bytes == before

@@ -211,7 +211,8 @@ def test_signals_that_the_server_ignores_are_not_ignored_by_commands(confined: C
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as workers do
     try:
         said = run_on("asyncio", confined.run("grep SigIgn /proc/self/status; kill -INT $$; sleep 10"))
-        assert said.output == f"SigIgn:\t{'0' * 16}\n"
+        ignored = int(said.output.removeprefix("SigIgn:"), 16)
+        assert ignored & 0x7FFF_FFFF == 0  # above are signals without names, as whoever runs the tests left them
         assert said.status == 130
     finally:
         signal.signal(signal.SIGINT, before)
