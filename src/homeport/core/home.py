@@ -368,8 +368,6 @@ class Home:
             self._reservation = reservation
         return reservation
 
-    # Transfers, within
-
     def _begin(self, path: VirtualPath, wish: Wish, *, new: bool) -> Upload:
         chronicle = self._chronicle
         try:
