@@ -315,6 +315,7 @@ def test_a_terminal_over_there(words: Words, environment: dict[str, str]) -> Non
     line = words("terminal", options=("-t",))
     # A shell around it, so that what it leaves behind in the terminal can be seen.
     script = f"stty rows 33 cols 77; before=$(stty -g); {subprocess.list2cmdline(line)}; echo status=$?; "
+    environment |= {"COLUMNS": "80", "LINES": "24"}  # what a parent left there, for a terminal of its own
     screen = Screen(["/bin/sh", "-c", script + '[ "$before" = "$(stty -g)" ] && echo as it was'], environment)
     screen.expect(b"xterm (77, 33)")
     screen.size(20, 100)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,7 @@ def test_a_token_opens_its_own_account_alone(house: House) -> None:
     made = house.tokens.create(house.anna, "  blue \t laptop ")
     assert (made.token.label, made.token.created_at, made.token.used_at) == ("blue laptop", 1000.0, None)
     assert len(made.secret) == 43
+    assert re.fullmatch("[0-9a-f]{16}", made.token.id), "no hyphen in front, for it is an argument of commands"
     assert made.secret not in repr(made)
     assert house.fits("ANNA", made)
     assert not house.fits("bob", made)

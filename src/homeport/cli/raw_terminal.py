@@ -6,12 +6,12 @@ The one rule: whoever left `raw` has left the terminal as it was found.
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 ESCAPE_HELP = "Enter ~ . ends the session from this side"
+_USUAL_SIZE = (80, 24)
 
 
 @contextmanager
@@ -32,9 +32,12 @@ def raw(fd: int) -> Iterator[None]:
 
 
 def size() -> tuple[int, int]:
-    """Columns and rows."""
-    found = shutil.get_terminal_size()
-    return found.columns, found.lines
+    """Columns and rows, as the terminal itself says: COLUMNS and LINES tell of another one, or of an earlier size."""
+    for fd in (1, 0, 2):
+        with suppress(OSError):  # closed, or no terminal
+            columns, lines = os.get_terminal_size(fd)
+            return columns, lines
+    return _USUAL_SIZE
 
 
 def kind() -> str:

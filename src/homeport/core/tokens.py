@@ -25,7 +25,7 @@ from homeport.core.state import Database
 
 MAX_TOKENS = 64  # of one account
 MAX_LABEL_LENGTH = 64
-_ID_BYTES = 9
+_ID_BYTES = 8
 _SECRET_BYTES = 32
 # RFC 7677's least: a guess at 256 random bits needs no slowing down.
 TOKEN_ITERATIONS = 4096
@@ -64,7 +64,7 @@ class DeviceTokens:
         secret = secrets.token_urlsafe(_SECRET_BYTES)
         verifier = ScramVerifier.make(secret.encode(), TOKEN_ITERATIONS)
         row = {
-            "id": secrets.token_urlsafe(_ID_BYTES),
+            "id": secrets.token_hex(_ID_BYTES),  # never one that begins with a hyphen, as an option of a command does
             "account_id": account.id,
             "label": label,
             "scram_sha256": str(verifier),

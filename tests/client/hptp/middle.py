@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import ssl
 import threading
@@ -54,16 +55,19 @@ class Middle:
             socket.create_connection(("127.0.0.1", self._target), PATIENCE_S) as there,
             onward.wrap_socket(there) as to_server,
         ):
-            back = threading.Thread(target=self._pass_on, args=(to_server, to_client), daemon=True)
-            back.start()
-            self._pass_on(to_client, to_server)
-            back.join(PATIENCE_S)
+            # One thread: OpenSSL does not allow one connection to be read and written at the same time.
+            other = {to_client: to_server, to_server: to_client}
+            with contextlib.suppress(OSError):
+                while ready := select.select(list(other), [], [], PATIENCE_S)[0]:
+                    for end in ready:
+                        self._pass_on(end, other[end])
 
     def _pass_on(self, source: ssl.SSLSocket, target: ssl.SSLSocket) -> None:
-        with contextlib.suppress(OSError):
+        """What has come goes on. Raises OSError at its end."""
+        source.settimeout(0)
+        with contextlib.suppress(ssl.SSLWantReadError):  # what came was not for us, or not yet whole
             while data := source.recv(65536):
                 self.heard.append(data)
+                target.settimeout(PATIENCE_S)
                 target.sendall(data)
-        for end in (source, target):
-            with contextlib.suppress(OSError):
-                socket.socket.shutdown(end, socket.SHUT_RDWR)
+            raise ConnectionAbortedError("one end has gone")
