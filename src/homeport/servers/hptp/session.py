@@ -114,6 +114,7 @@ class HptpSession:
         self._turns = Turns()
         self._work: dict[int, Work] = {}
         self._holding: dict[int, Work] = {}  # uploads whose bytes wait for more, the longest silent first
+        self._going_on = 0  # uploads that are being stored, for which no byte of the client's is waited
         self._after: dict[int, Callable[[], None]] = {}  # what is done when a stream is answered
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopped = False
@@ -236,13 +237,37 @@ class HptpSession:
         self.link.flush_soon()
 
     def hold(self, stream: int, work: Work) -> None:
-        """Bytes came that nobody can store before more come. When too much is held so, whoever was silent longest goes.
-
-        Else a client that begins a thousand uploads at once and ends none of them would wait for itself for ever.
-        """
+        """Bytes came that nobody can store before more come, or before another upload has ended."""
         self._holding.pop(stream, None)
         self._holding[stream] = work
-        while self.unstored > self.front.settings.limits.connection_window // 2 and self._holding:
+        self._make_room_soon()
+
+    def goes_on(self) -> None:
+        """An upload is being stored, and no byte of the client's is waited for."""
+        self._going_on += 1
+
+    def goes_on_no_more(self) -> None:
+        """It has ended, or waits for the client."""
+        self._going_on -= 1
+        self._make_room_soon()
+
+    def _make_room_soon(self) -> None:
+        """Look when those have been woken for whom something has ended."""
+        if self._must_make_room:
+            self._loop.call_soon(self._make_room)
+
+    @property
+    def _must_make_room(self) -> bool:
+        """Whether too much is held, and nothing goes on that would give credit back.
+
+        Then a client that has begun a thousand uploads and ended none of them would wait for itself for ever.
+        """
+        most = self.front.settings.limits.connection_window // 2
+        return bool(self._holding) and not self._going_on and self.unstored > most
+
+    def _make_room(self) -> None:
+        """Whoever was silent longest goes."""
+        while self._must_make_room:
             silent = next(iter(self._holding))
             self._holding.pop(silent).stop(TOO_MANY, "too many uploads at once that have not ended; end some of them")
 

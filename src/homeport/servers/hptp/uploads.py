@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from homeport.core.errors import DigestMismatch, NotFound, SizeMismatch
 from homeport.core.home import Home
@@ -19,7 +20,7 @@ from homeport.protocols.hptp.names import to_wire
 from homeport.protocols.hptp.strict_json import JsonObject
 from homeport.servers.hptp.arguments import TRAILER, Arguments, read_arguments
 from homeport.servers.hptp.deeds import make_parents, stored_object
-from homeport.servers.hptp.errors import MALFORMED, Refused
+from homeport.servers.hptp.errors import MALFORMED, TOO_MANY, Refused
 from homeport.servers.hptp.requests import Brief, Request, Work
 from homeport.servers.hptp.session import HptpSession
 
@@ -142,6 +143,7 @@ class SmallPut(Brief):
 
     def stored(self, outcome: Stored | BaseException) -> None:
         """It stands under its name, or does not."""
+        self._session.goes_on_no_more()
         if isinstance(outcome, Stored):
             self._session.record.moved_bytes += self._held
             self._give_back()
@@ -151,6 +153,7 @@ class SmallPut(Brief):
 
     def _store_when_ready(self) -> None:
         if self._started and self._ended and not self._over:
+            self._session.goes_on()
             self._session.batches.add(self.store, self.stored)
 
     def _finish(self, error: BaseException) -> None:
@@ -207,6 +210,8 @@ class LargePut(Brief):
         if self._stopped is None:
             self._stopped = Refused(code, reason)
             self._news.set()  # what came is still stored, to be continued
+            if code == TOO_MANY:  # except where others need its room before its turn to be opened
+                self._give_back()
             if not self._started:
                 self._give_back()
                 self._session.refuse(self._request.stream, self._stopped)
@@ -217,14 +222,18 @@ class LargePut(Brief):
         return waits and now - self._heard_at > self._session.front.settings.times.data_s
 
     async def _run(self) -> JsonObject:
+        session = self._session
+        await session.open_files.acquire()
+        session.goes_on()
         try:
-            async with self._session.open_files:
-                if not self._pieces:
-                    self._check()
-                return await self._receive()
+            if not self._pieces:
+                self._check()
+            return await self._receive()
         finally:
             self._stopped = self._stopped or Refused(MALFORMED, "the request has been answered")
             self._give_back()
+            session.open_files.release()  # first, so that whoever has its place goes on before anybody counts
+            session.goes_on_no_more()
 
     async def _receive(self) -> JsonObject:
         session, arguments = self._session, self._request.arguments
@@ -263,7 +272,8 @@ class LargePut(Brief):
                 if self._trailer is not None:
                     return
                 self._news.clear()
-                await self._news.wait()
+                with self._waiting():
+                    await self._news.wait()
                 continue
             amount = sum(len(piece) for piece in pieces)
             try:
@@ -274,6 +284,15 @@ class LargePut(Brief):
             bucket = session.bucket(upload=True)
             if bucket is not None and (delay_s := bucket.delay(time.monotonic(), amount)) > 0:
                 await asyncio.sleep(delay_s)
+
+    @contextmanager
+    def _waiting(self) -> Iterator[None]:
+        """For the client's bytes."""
+        self._session.goes_on_no_more()
+        try:
+            yield
+        finally:
+            self._session.goes_on()
 
     def _check(self) -> None:
         if self._stopped is not None:
