@@ -6,7 +6,7 @@ import re
 import secrets
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -47,14 +47,11 @@ def parse_place(text: str) -> Place:
 def ask_text(place: Place, form: str) -> str:
     """The time at `place` in the format `form` (empty: the server's own). Raises ClientError."""
     request = form.encode("utf-8", "surrogateescape")
-    for asker in _askers(place, TEXT_PORT):
-        answer = asker.ask(lambda: request, lambda reply, _sent, _came: reply)
-        if answer is not None:
-            text = answer.decode("utf-8", "backslashreplace")
-            if text.startswith("? "):
-                raise UsageError(f"{place} refuses the format: {text[2:]}")
-            return text
-    raise _silent(place, TEXT_PORT)
+    answer = _first(place, TEXT_PORT, lambda asker: asker.ask(lambda: request, lambda reply, _sent, _came: reply))
+    text = answer.decode("utf-8", "backslashreplace")
+    if text.startswith("? "):
+        raise UsageError(f"{place} refuses the format: {text[2:]}")
+    return text
 
 
 def measure_offset(place: Place, samples: int = SAMPLES) -> ntp.Measurement:
@@ -62,11 +59,12 @@ def measure_offset(place: Place, samples: int = SAMPLES) -> ntp.Measurement:
 
     Raises ClientError.
     """
-    for asker in _askers(place, NTP_PORT):
+
+    def quickest(asker: _Asker) -> ntp.Measurement | None:
         found = [sample for _ in range(samples) if (sample := _sample(asker, place)) is not None]
-        if found:
-            return min(found, key=lambda sample: sample.delay_s)
-    raise _silent(place, NTP_PORT)
+        return min(found, key=lambda sample: sample.delay_s, default=None)
+
+    return _first(place, NTP_PORT, quickest)
 
 
 def _sample(asker: _Asker, place: Place) -> ntp.Measurement | None:
@@ -89,8 +87,8 @@ def _sample(asker: _Asker, place: Place) -> ntp.Measurement | None:
     return asker.ask(ask, read)
 
 
-def _askers(place: Place, default_port: int) -> Iterator[_Asker]:
-    """One for each address of the host."""
+def _first(place: Place, default_port: int, ask: Callable[[_Asker], T | None]) -> T:
+    """The first thing that `ask` finds at an address of the host. Raises ConnectionFailed, and what `ask` raises."""
     port = place.port or default_port
     try:
         addresses = socket.getaddrinfo(place.host, port, type=socket.SOCK_DGRAM)
@@ -100,9 +98,15 @@ def _askers(place: Place, default_port: int) -> Iterator[_Asker]:
         try:
             with socket.socket(family, kind, protocol) as connection:
                 connection.connect(address)
-                yield _Asker(connection)
+                found = ask(_Asker(connection))
         except OSError:
             continue  # the next address may be better
+        if found is not None:
+            return found
+    raise ConnectionFailed(
+        f"{place} does not tell the time on UDP port {port}; is it a Homeport server, and does a "
+        "firewall let UDP through?"
+    )
 
 
 class _Asker:
@@ -136,10 +140,3 @@ class _Asker:
             if answer is not None:
                 return answer
         return None
-
-
-def _silent(place: Place, port: int) -> ConnectionFailed:
-    return ConnectionFailed(
-        f"{place} does not tell the time on UDP port {place.port or port}; is it a Homeport server, and does a "
-        "firewall let UDP through?"
-    )
