@@ -17,6 +17,7 @@ from homeport.core.errors import HomeUnavailable, LoginRefused
 from homeport.core.paths import ROOT
 from homeport.core.sessions import SessionLimits, Sessions
 from homeport.protocols.ftp.events import Request
+from homeport.servers.arrivals import Arrivals
 from homeport.servers.core_access import CoreAccess
 from homeport.servers.deadlines import Deadlines
 from homeport.servers.ftp import control, handlers
@@ -110,12 +111,12 @@ class Stand:
         )
         deadlines = Deadlines(asyncio.get_running_loop())
         self.front = Front(settings, self.core, None, deadlines, PassivePorts((), deadlines, 5.0), Farewells(deadlines))
-        self.ended: list[ControlConnection] = []
+        self.arrivals: Arrivals[ControlConnection] = Arrivals(lambda *_: asyncio.Protocol(), "")
         self.transport = Transport()
 
     def connect(self, peer: object = ("127.0.0.1", 4000)) -> ControlConnection:
         self.transport = Transport(peer)
-        connection = ControlConnection(self.front, self.ended.append, implicit_tls=False)
+        connection = ControlConnection(self.front, self.arrivals, implicit_tls=False)
         transport: Any = self.transport
         connection.connection_made(transport)
         return connection
@@ -130,7 +131,7 @@ class Stand:
 
     async def close(self, connection: ControlConnection) -> None:
         connection.connection_lost(None)
-        await until(lambda: self.ended)
+        await until(lambda: not self.arrivals.clients)
         assert len(self.core.sessions) == 0
         self.files.close()
         self.logins.close()

@@ -85,46 +85,6 @@ def test_tls_needs_a_certificate() -> None:
             bare(settings)
 
 
-def test_a_client_that_is_on_its_way_when_the_server_closes(run: Run) -> None:
-    async def main() -> None:
-        server = bare(PLAIN)
-        await server.bind()
-        await server.serve()
-        ours, theirs = socket.socketpair()
-        with ours:
-            theirs.setblocking(False)
-            server._accepted(theirs, server.addresses[0])
-            await server.close()
-            ours.settimeout(5)
-            assert ours.recv(100) in (b"", b"220 Homeport ready\r\n", b"421 The server is going down.\r\n")
-
-    run(main())
-
-
-def test_a_client_that_cannot_be_adopted_is_forgotten(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def main() -> None:
-        server = bare(PLAIN)
-        await server.bind()
-        await server.serve()
-
-        async def refuse(*_: Any) -> None:
-            raise OSError("gone")
-
-        class Loop:
-            connect_accepted_socket = staticmethod(refuse)
-            time = asyncio.get_running_loop().time
-
-        ours, theirs = socket.socketpair()
-        with monkeypatch.context() as patch:
-            patch.setattr("homeport.servers.ftp.server.asyncio.get_running_loop", Loop)
-            await server._adopt(theirs, server.addresses[0])
-        assert theirs.fileno() < 0
-        ours.close()
-        await server.close()
-
-    run(main())
-
-
 def test_drain_lets_transfers_end_and_ends_idle_sessions(house: House, serve: Serve) -> None:
     server = serve()
     with server.visitor() as busy, server.visitor() as idle, busy.data() as data:
@@ -202,7 +162,7 @@ def test_rights_that_change_count_at_once(house: House, server: RunningServer) -
     with server.visitor() as wire:
         assert wire.ask("MKD one").startswith("257")
         changed = house.accounts.update(NAME, rights=Rights.READ_ONLY)
-        [connection] = server.server._connections
+        [connection] = server.server._arrivals.clients
         server.call(lambda: connection.session.home.refresh(changed))
         assert wire.ask("MKD two") == "550 /two: this account has no right to mkdir here."
 

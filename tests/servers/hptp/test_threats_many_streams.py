@@ -113,5 +113,5 @@ def test_h3_long_work_that_nobody_waits_for_any_more_is_not_begun(server: Runnin
 def wait_until_gone(server: Running) -> None:
     """Until the server has noticed that its only client went away."""
     patience_ends = time.monotonic() + PATIENCE_S
-    while server.call(lambda: any(not connection._hung_up for connection in server.server._connections)):
+    while server.call(lambda: any(not connection._hung_up for connection in server.server._arrivals.clients)):
         assert time.monotonic() < patience_ends

@@ -51,7 +51,7 @@ def test_the_first_look_at_the_algorithms_goes_through_what_is_overridden() -> N
 
 
 def guests(server: RunningSsh) -> list[Connection]:
-    return [guest._connection for guest in server.server._front.guests if guest._connection is not None]
+    return [guest._connection for guest in server.server._arrivals.clients if guest._connection is not None]
 
 
 def test_no_packet_says_nothing(server: RunningSsh, monkeypatch: pytest.MonkeyPatch) -> None:

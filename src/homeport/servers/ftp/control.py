@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any, cast
 
 from homeport.core.audit_events import LoggedIn, LoggedOut, LoginFailed, Who
@@ -20,6 +20,7 @@ from homeport.protocols.ftp.engine import FtpEngine
 from homeport.protocols.ftp.events import Abort, Close, Event, Login, Quit, Reinitialize, Request, StartTls
 from homeport.protocols.ftp.state import Phase
 from homeport.servers import eager
+from homeport.servers.arrivals import Arrivals
 from homeport.servers.ftp.addresses import peer_ip
 from homeport.servers.ftp.data import DataError
 from homeport.servers.ftp.errors import DATA_LOST, Refused, reply_to, sentence
@@ -37,11 +38,11 @@ _EVERYDAY = frozenset({"QUIT", "the peer closed the connection"})  # how connect
 
 
 class ControlConnection(asyncio.Protocol):
-    """One client. `ended` is called once, when nothing of it is left."""
+    """One client."""
 
-    def __init__(self, front: Front, ended: Callable[[ControlConnection], None], *, implicit_tls: bool) -> None:
+    def __init__(self, front: Front, arrivals: Arrivals[ControlConnection], *, implicit_tls: bool) -> None:
         self._front = front
-        self._ended = ended
+        self._arrivals = arrivals
         self._implicit_tls = implicit_tls
         self._loop = asyncio.get_running_loop()
         self._tls: TlsPump | None = None
@@ -72,6 +73,7 @@ class ControlConnection(asyncio.Protocol):
         self._engine = FtpEngine(settings.policy_for(peer_name), tls=self._implicit_tls, ipv6=ipv6)
         self.session = FtpSession(self._front, self._engine, self, local, peer)
         self._life.set(settings.times.login_s)
+        self._arrivals.came(self)
         try:
             protocol = "ftps" if self._implicit_tls else "ftp"
             self.session.record = self._front.core.sessions.open(protocol, peer_name, self._kick_from_anywhere)
@@ -452,4 +454,4 @@ class ControlConnection(asyncio.Protocol):
         finally:
             if record is not None:
                 self._front.core.sessions.close(record)
-            self._ended(self)
+            self._arrivals.gone(self)

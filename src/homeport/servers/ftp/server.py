@@ -6,10 +6,9 @@ The one rule: what is handed in (core, threads) belongs to whoever built it; wha
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
 import socket
 
+from homeport.servers.arrivals import Arrivals
 from homeport.servers.core_access import CoreAccess
 from homeport.servers.deadlines import Deadlines
 from homeport.servers.ftp.control import ControlConnection
@@ -17,16 +16,13 @@ from homeport.servers.ftp.data import Farewells
 from homeport.servers.ftp.front import Front
 from homeport.servers.ftp.passive import PassivePorts
 from homeport.servers.ftp.settings import FtpSettings
-from homeport.servers.lifecycle import Address, Life, Stage
-from homeport.servers.listening import Doors, Wish, open_all
+from homeport.servers.lifecycle import Address
+from homeport.servers.listening import Wish, open_all
 from homeport.servers.readiness import watch_of
 from homeport.servers.tls import CertificateFiles, Certificates
 
-_log = logging.getLogger(__name__)
-
 _EXPLICIT, _IMPLICIT = "ftp", "ftps"
 _GOING_DOWN = "The server is going down."
-_CLOSE_S = 5.0  # for handlers to end after their connections were cut
 
 
 class FtpServer:
@@ -40,17 +36,13 @@ class FtpServer:
         self._settings = settings
         self._core = core
         self._certificate = certificate
-        self._life = Life()
-        self._doors = Doors((), self._accepted)
+        self._arrivals: Arrivals[ControlConnection] = Arrivals(self._welcome, _GOING_DOWN)
         self._front: Front | None = None
-        self._connections: set[ControlConnection] = set()
-        self._arriving: set[asyncio.Task[None]] = set()
-        self._all_gone = asyncio.Event()
 
     @property
     def addresses(self) -> tuple[Address, ...]:
         """Where it listens, with the real ports; empty before `bind` and after `drain`."""
-        return self._doors.addresses
+        return self._arrivals.addresses
 
     async def bind(self) -> None:
         """See lifecycle.Server. Raises OSError and ssl.SSLError for a certificate that cannot be used."""
@@ -66,8 +58,7 @@ class FtpServer:
                 for _, listening in opened:
                     listening.close()
                 raise
-        self._life.enter(Stage.BOUND)
-        self._doors = Doors(opened, self._accepted)
+        self._arrivals.bound(opened)
         loop = asyncio.get_running_loop()
         deadlines = Deadlines(loop)
         passive = PassivePorts(settings.passive_ports, deadlines, settings.times.connect_s)
@@ -78,8 +69,7 @@ class FtpServer:
 
     async def serve(self) -> None:
         """See lifecycle.Server."""
-        self._life.enter(Stage.SERVING)
-        self._doors.open()
+        self._arrivals.serve()
 
     def reload(self, settings: FtpSettings) -> None:
         """Take new settings and the certificate as it is on the disk now: for new connections, and where a session
@@ -92,27 +82,12 @@ class FtpServer:
 
     async def drain(self, deadline_s: float) -> None:
         """See lifecycle.Server."""
-        self._life.enter(Stage.DRAINING)
-        self._doors.close()
-        for connection in list(self._connections):
-            connection.drain(_GOING_DOWN)
-        await self._wait_until_gone(deadline_s)
+        await self._arrivals.drain(deadline_s)
 
     async def close(self) -> None:
         """See lifecycle.Server."""
-        if self._life.stage is Stage.CLOSED:
+        if not await self._arrivals.close():
             return
-        self._life.enter(Stage.CLOSED)
-        self._doors.close()
-        for task in self._arriving:
-            task.cancel()
-        await asyncio.gather(*self._arriving, return_exceptions=True)
-        for connection in list(self._connections):
-            connection.terminate(_GOING_DOWN)
-        await asyncio.sleep(0)  # the last words are on their way
-        for connection in list(self._connections):
-            connection.abort()
-        await self._wait_until_gone(_CLOSE_S)
         if self._front is not None:
             self._front.farewells.close()
             self._front.passive.close()
@@ -120,40 +95,8 @@ class FtpServer:
                 self._front.watch.close()
             self._front.deadlines.close()
 
-    async def _wait_until_gone(self, deadline_s: float) -> None:
-        self._all_gone.clear()
-        if self._connections:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._all_gone.wait(), deadline_s)
-
-    def _accepted(self, connection: socket.socket, address: Address) -> None:
+    def _welcome(self, connection: socket.socket, address: Address) -> ControlConnection:
+        assert self._front is not None
         # Telnet's Synch comes as urgent data, and ftplib sends a whole ABOR so: without this its last byte is lost.
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
-        task = asyncio.get_running_loop().create_task(self._adopt(connection, address))
-        self._arriving.add(task)
-
-        def arrived(task: asyncio.Task[None]) -> None:
-            self._arriving.discard(task)
-            if task.cancelled():  # perhaps before its first step
-                connection.close()
-
-        task.add_done_callback(arrived)
-
-    async def _adopt(self, connection: socket.socket, address: Address) -> None:
-        assert self._front is not None
-        control = ControlConnection(self._front, self._gone, implicit_tls=address.service == _IMPLICIT)
-        self._connections.add(control)
-        try:
-            await asyncio.get_running_loop().connect_accepted_socket(lambda: control, connection)
-        except OSError as error:
-            _log.debug("a client went away while it came: %s", error)
-            connection.close()
-            self._gone(control)
-        except asyncio.CancelledError:
-            self._gone(control)
-            raise
-
-    def _gone(self, connection: ControlConnection) -> None:
-        self._connections.discard(connection)
-        if not self._connections:
-            self._all_gone.set()
+        return ControlConnection(self._front, self._arrivals, implicit_tls=address.service == _IMPLICIT)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
 from typing import cast
 
 from homeport.core.audit_events import LoggedIn, LoggedOut, LoginFailed, Who
@@ -31,6 +30,7 @@ from homeport.protocols.hptp.events import (
 from homeport.protocols.hptp.faults import FaultCode
 from homeport.protocols.hptp.states import Role
 from homeport.protocols.hptp.strict_json import JsonObject
+from homeport.servers.arrivals import Arrivals
 from homeport.servers.hptp.errors import CANCELLED, MISTAKE, MISTAKE_TEXT, Refused, error_object, readable
 from homeport.servers.hptp.front import Front
 from homeport.servers.hptp.operations import OPERATIONS
@@ -52,11 +52,11 @@ _EVERYDAY = frozenset({"the peer closed the connection"})  # how connections end
 
 
 class HptpConnection(asyncio.BufferedProtocol):
-    """One client. `ended` is called once, when nothing of it is left."""
+    """One client."""
 
-    def __init__(self, front: Front, ended: Callable[[HptpConnection], None]) -> None:
+    def __init__(self, front: Front, arrivals: Arrivals[HptpConnection]) -> None:
         self._front = front
-        self._ended = ended
+        self._arrivals = arrivals
         self._loop = asyncio.get_running_loop()
         self.engine = Connection(Role.SERVER, front.settings.limits)
         self._wire = Wire(front.identity.context, front.rooms)
@@ -97,6 +97,7 @@ class HptpConnection(asyncio.BufferedProtocol):
         self._stall.set(times.handshake_s)
         self._watch.set(times.ping_s)
         self._heard_at = time.monotonic()
+        self._arrivals.came(self)
         try:
             self._record = self._front.core.sessions.open(PROTOCOL, self._peer, self._kick_from_anywhere)
         except HomeportError as error:
@@ -431,4 +432,4 @@ class HptpConnection(asyncio.BufferedProtocol):
         finally:
             if record is not None:
                 self._front.core.sessions.close(record)
-            self._ended(self)
+            self._arrivals.gone(self)

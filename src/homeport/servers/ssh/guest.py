@@ -21,6 +21,7 @@ from homeport.core.errors import HomeportError, LoginRefused
 from homeport.core.home import Home
 from homeport.core.key_login import KeyLogin
 from homeport.core.sessions import SessionRecord
+from homeport.servers.arrivals import Arrivals
 from homeport.servers.core_access import CoreAccess
 from homeport.servers.ssh.channels import SessionChannel
 from homeport.servers.ssh.session import SshSession
@@ -40,15 +41,8 @@ class Front:
     settings: SshSettings
     core: CoreAccess
     keys: KeyLogin
-    guests: set[Guest] = field(default_factory=set)
+    arrivals: Arrivals[Guest]
     newcomers: set[Guest] = field(default_factory=set)  # those that have not logged in
-    all_gone: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def gone(self, guest: Guest) -> None:
-        """Nothing is left of it."""
-        self.guests.discard(guest)
-        if not self.guests:
-            self.all_gone.set()
 
 
 class Guest(asyncssh.SSHServer):
@@ -82,15 +76,15 @@ class Guest(asyncssh.SSHServer):
         peer = conn.get_extra_info("peername")
         if isinstance(peer, tuple):
             self._peer = _plain_address(str(peer[0]))
-        self._front.guests.add(self)
+        self._front.arrivals.came(self)
         if len(self._front.newcomers) >= self._front.settings.max_logging_in:
-            self._loop.call_soon(self.end, _TOO_MANY_NEWCOMERS)  # when it has heard what we are
+            self._loop.call_soon(self.terminate, _TOO_MANY_NEWCOMERS)  # when it has heard what we are
             return
         self._front.newcomers.add(self)
         try:
             self._record = self._front.core.sessions.open("ssh", self._peer, self._kick_from_anywhere)
         except HomeportError as error:
-            self._loop.call_soon(self.end, str(error))
+            self._loop.call_soon(self.terminate, str(error))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncssh.SSHServer."""
@@ -125,7 +119,7 @@ class Guest(asyncssh.SSHServer):
         """See asyncssh.SSHServer. A client that asks the next thing before the answer has tried all the same."""
         self._guesses += 1
         if self._guesses > self._front.settings.max_login_attempts:
-            self.end(_TOO_MANY_FAILURES)
+            self.terminate(_TOO_MANY_FAILURES)
             return False
         self._account = await asyncio.shield(self._loop.create_task(self._holder_of(username, password)))
         return self._account is not None
@@ -175,12 +169,12 @@ class Guest(asyncssh.SSHServer):
 
     # What the server says
 
-    @property
-    def busy(self) -> bool:
-        """Whether something is under way."""
-        return bool(self._channels)
+    def drain(self, reason: str) -> None:
+        """Disconnect, unless something is under way."""
+        if not self._channels:
+            self.terminate(reason)
 
-    def end(self, reason: str, code: int = asyncssh.DISC_BY_APPLICATION) -> None:
+    def terminate(self, reason: str, code: int = asyncssh.DISC_BY_APPLICATION) -> None:
         """Disconnect; what was being sent is kept. `code` as in RFC 4253 section 11.1."""
         self._reason = self._reason or reason
         if self._connection is not None and not self._lost:
@@ -201,12 +195,12 @@ class Guest(asyncssh.SSHServer):
         self._front.core.audit(event)
 
     def _kick_from_anywhere(self, reason: str) -> None:
-        self._loop.call_soon_threadsafe(self.end, reason)
+        self._loop.call_soon_threadsafe(self.terminate, reason)
 
     def _turn_away(self, name: str, error: HomeportError) -> None:
         reason = error.reason if isinstance(error, LoginRefused) else str(error)
         self._audit(LoginFailed(self._who, name, reason))
-        self.end(str(error), asyncssh.DISC_TOO_MANY_CONNECTIONS)
+        self.terminate(str(error), asyncssh.DISC_TOO_MANY_CONNECTIONS)
 
     async def _holder_of(self, name: str, password: str) -> Account | None:
         core = self._front.core
@@ -223,7 +217,7 @@ class Guest(asyncssh.SSHServer):
     def _count_failure(self) -> None:
         self._failures += 1
         if self._failures >= self._front.settings.max_login_attempts:
-            self.end(_TOO_MANY_FAILURES)
+            self.terminate(_TOO_MANY_FAILURES)
 
     async def _refuse_keys(self, name: str) -> None:
         """So many keys are no search for the right one any more: it counts as one failed login."""
@@ -231,7 +225,7 @@ class Guest(asyncssh.SSHServer):
         try:
             await asyncio.sleep(await self._front.core.logins.run(self._front.keys.failed, name, self._peer))
         finally:
-            self.end("too many keys were offered; name the right one with -i, and IdentitiesOnly=yes")
+            self.terminate("too many keys were offered; name the right one with -i, and IdentitiesOnly=yes")
 
     async def _enter(self) -> SshSession:
         core, record, account = self._front.core, self._record, self._account
@@ -273,7 +267,7 @@ class Guest(asyncssh.SSHServer):
     def _wait_for_channels(self) -> None:
         if not self._channels and not self._lost:
             idle_s = self._front.settings.times.idle_s
-            self._idle = self._loop.call_later(idle_s, self.end, f"no channel for {idle_s:.0f} s")
+            self._idle = self._loop.call_later(idle_s, self.terminate, f"no channel for {idle_s:.0f} s")
 
     async def _clean_up(self) -> None:
         try:
@@ -284,7 +278,7 @@ class Guest(asyncssh.SSHServer):
         finally:
             if self._record is not None:
                 self._front.core.sessions.close(self._record)
-            self._front.gone(self)
+            self._front.arrivals.gone(self)
 
     async def _leave(self, home: Home) -> None:
         assert self._record is not None

@@ -6,22 +6,20 @@ The one rule: what is handed in (core, threads) belongs to whoever built it; wha
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import socket
 
 import asyncssh
 
+from homeport.servers.arrivals import Arrivals
 from homeport.servers.core_access import CoreAccess
-from homeport.servers.lifecycle import Address, Life, Stage
-from homeport.servers.listening import Doors, Wish, open_all
+from homeport.servers.lifecycle import Address
+from homeport.servers.listening import Wish, open_all
 from homeport.servers.ssh import algorithms
 from homeport.servers.ssh.commands import commands_ended
 from homeport.servers.ssh.guest import Front, Guest
 from homeport.servers.ssh.settings import SshSettings
 from homeport.servers.ssh.wire import Connection, encryption, key_exchange
-
-_log = logging.getLogger(__name__)
 
 _GOING_DOWN = "the server is going down"
 _CLOSE_S = 5.0  # for what is under way to end after its connections were cut
@@ -38,29 +36,25 @@ class SshServer:
         if core.keys is None:
             raise ValueError("an SSH server needs to know of public keys")
         self._settings = settings
-        self._life = Life()
-        self._doors = Doors((), self._accepted)
-        self._front = Front(settings, core, core.keys)
+        self._arrivals: Arrivals[Guest] = Arrivals(self._welcome, _GOING_DOWN)
+        self._front = Front(settings, core, core.keys, self._arrivals)
         self._options: asyncssh.SSHServerConnectionOptions | None = None
-        self._arriving: set[asyncio.Task[None]] = set()
 
     @property
     def addresses(self) -> tuple[Address, ...]:
         """Where it listens, with the real ports; empty before `bind` and after `drain`."""
-        return self._doors.addresses
+        return self._arrivals.addresses
 
     async def bind(self) -> None:
         """See lifecycle.Server. Raises OSError, also for a host key that cannot be read."""
         settings = self._settings
         self._options = await asyncio.to_thread(connection_options, settings, self._front)
         opened = open_all(Wish(self.name, settings.listen, settings.port, settings.backlog, settings.reuse_port))
-        self._life.enter(Stage.BOUND)
-        self._doors = Doors(opened, self._accepted)
+        self._arrivals.bound(opened)
 
     async def serve(self) -> None:
         """See lifecycle.Server."""
-        self._life.enter(Stage.SERVING)
-        self._doors.open()
+        self._arrivals.serve()
 
     def reload(self, settings: SshSettings) -> None:
         """Take new settings, for new connections and where a session looks anew. Addresses and host keys stay."""
@@ -68,55 +62,17 @@ class SshServer:
 
     async def drain(self, deadline_s: float) -> None:
         """See lifecycle.Server."""
-        self._life.enter(Stage.DRAINING)
-        self._doors.close()
-        for guest in list(self._front.guests):
-            if not guest.busy:
-                guest.end(_GOING_DOWN)
-        await self._wait_until_gone(deadline_s)
+        await self._arrivals.drain(deadline_s)
 
     async def close(self) -> None:
         """See lifecycle.Server."""
-        if self._life.stage is Stage.CLOSED:
+        if not await self._arrivals.close():
             return
-        self._life.enter(Stage.CLOSED)
-        self._doors.close()
-        for task in self._arriving:
-            task.cancel()
-        await asyncio.gather(*self._arriving, return_exceptions=True)
-        for guest in list(self._front.guests):
-            guest.end(_GOING_DOWN)
-        await asyncio.sleep(0)  # the last words are on their way
-        for guest in list(self._front.guests):
-            guest.abort()
-        await self._wait_until_gone(_CLOSE_S)
         await commands_ended(self._settings.commands, _CLOSE_S)
 
-    async def _wait_until_gone(self, deadline_s: float) -> None:
-        self._front.all_gone.clear()
-        if self._front.guests:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._front.all_gone.wait(), deadline_s)
-
-    def _accepted(self, connection: socket.socket, _: Address) -> None:
-        task = asyncio.get_running_loop().create_task(self._adopt(connection))
-        self._arriving.add(task)
-
-        def arrived(task: asyncio.Task[None]) -> None:
-            self._arriving.discard(task)
-            if task.cancelled():  # perhaps before its first step
-                connection.close()
-
-        task.add_done_callback(arrived)
-
-    async def _adopt(self, connection: socket.socket) -> None:
-        loop, options = asyncio.get_running_loop(), self._options
-        assert options is not None
-        try:
-            await loop.connect_accepted_socket(lambda: Connection(loop, options), connection)
-        except OSError as error:
-            _log.debug("a client went away while it came: %s", error)
-            connection.close()
+    def _welcome(self, _connection: socket.socket, _address: Address) -> Connection:
+        assert self._options is not None
+        return Connection(asyncio.get_running_loop(), self._options)
 
 
 def connection_options(settings: SshSettings, front: Front) -> asyncssh.SSHServerConnectionOptions:
