@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from base64 import b64encode
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from tests.core.chats import Chat
 from tests.servers.loops import Run, until
 
 from homeport.client.chat.carriers import Grant, UdpCarrier
+from homeport.client.chat.client import ChatClient, Connected
 from homeport.client.chat.core import ChatCore, Said
 from homeport.core.accounts import Account
 from homeport.core.chat_keys import ChatKeys
@@ -90,6 +93,36 @@ def test_two_people_talk_and_one_is_kicked(run: Run, tmp_path: Path) -> None:
         assert await asyncio.wait_for(alice[1].ended, 10) == "the server is going down"
         await house.close()
         assert len(house.sessions) == 0
+
+    run(main())
+
+
+class Desk:
+    """Gives out keys as a connection of HPTP would."""
+
+    def __init__(self, house: House, name: str, port: int) -> None:
+        self._house, self._name, self._port = house, name, port
+
+    def ask(self, _doing: str, _op: str) -> dict[str, Any]:
+        keys = self._house.keys.issue(self._house.chat.ids[self._name])
+        told = {"name": keys.name, "client": keys.client, "server": keys.server}
+        return {"port": self._port, **{name: b64encode(value).decode() for name, value in told.items()}}
+
+    def close(self) -> None:
+        pass
+
+
+def test_who_leaves_is_gone_at_once(run: Run, tmp_path: Path) -> None:
+    async def main() -> None:
+        house = House(tmp_path)
+        port = await house.start()
+        async with ChatClient(cast("Any", lambda: Desk(house, "alice", port)), "127.0.0.1") as chat:
+            assert await anext(aiter(chat)) == Connected("udp")
+            assert len(house.sessions) == 1
+            descriptors = len(os.listdir("/proc/self/fd"))
+        assert len(os.listdir("/proc/self/fd")) == descriptors - 1, "the socket is closed"
+        await asyncio.wait_for(until(lambda: len(house.sessions) == 0), 5)  # not when its silence is noticed
+        await house.close()
 
     run(main())
 

@@ -202,7 +202,6 @@ class ChatClient:
         if carrier is None:
             name, carrier = "hptp", HptpCarrier(remote, self._received)
             if not await self._begin(carrier):
-                carrier.close()
                 raise ConnectionFailed("the chat does not answer")
         else:
             remote.close()
@@ -210,7 +209,7 @@ class ChatClient:
         if not ready.done():
             ready.set_result(None)
         try:
-            return await carrier.ended
+            return await asyncio.shield(carrier.ended)  # a cancelled wait must not pass for an end
         finally:
             self.core.send = None
             carrier.close()
@@ -220,23 +219,22 @@ class ChatClient:
             carrier = UdpCarrier(grant, self._host, self._received)
         except OSError:
             return None
-        if await self._begin(carrier):
-            return carrier
-        carrier.close()
-        return None
+        return carrier if await self._begin(carrier) else None
 
     async def _begin(self, carrier: Carrier) -> bool:
-        """Whether the server answers over this carrier."""
+        """Whether the server answers over this carrier, which is closed where it does not. Raises its refusal."""
         self._carrier = carrier
         started = self._future()
         self.core.send = carrier.send
         self.core.begin(self._settle(started, "come in"))
         either: list[asyncio.Future[Any]] = [started, carrier.ended]
         await asyncio.wait(either, timeout=_UDP_PATIENCE_S, return_when=asyncio.FIRST_COMPLETED)
-        if started.done():
-            started.result()
+        if started.done() and started.exception() is None:
             return True
         self.core.send = None
+        carrier.close()
+        if started.done():
+            started.result()
         started.cancel()
         return False
 
