@@ -71,7 +71,7 @@ def connected(server: LiveServer, account: Account) -> HptpClient:
     return client
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_kill_at_random_moments_of_a_mixed_transfer(victim: LiveServer) -> None:
     account = victim.add_account("crash")
     home = victim.home(account)

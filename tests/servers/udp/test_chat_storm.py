@@ -27,7 +27,7 @@ def same_for_all(town: Town, people: list[Resident], room: str) -> list[tuple[in
     return log
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_a_hundred_clients_in_a_storm_end_with_the_same_log(tmp_path: Path) -> None:
     database = open_database(f"sqlite:///{tmp_path / 'state.db'}")
     chat = Chat(database, tmp_path / "homes")
