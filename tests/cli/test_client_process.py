@@ -22,7 +22,7 @@ from pathlib import Path
 import pytest
 from tests.interop.live_server import HOMEPORT, Account, LiveServer, running
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 SERVER_ONLY = (
     "pydantic",
     "sqlalchemy",

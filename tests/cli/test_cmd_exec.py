@@ -27,7 +27,7 @@ from homeport.cli import exec_streams, raw_terminal
 from homeport.client.ssh.connection import fingerprint_of
 
 HOMEPORT = Path(sys.executable).with_name("homeport")
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 BIG = 64 * 1024 * 1024
 Process = asyncssh.SSHServerProcess[bytes]
 

@@ -24,7 +24,7 @@ from tests.servers.running import SETTINGS, RunningServer, serving
 
 from homeport.core.paths import ROOT
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 SETTLE_S = 2.0
 ABORTIVE = struct.pack("ii", 1, 0)  # SO_LINGER: close with a reset, as a lost connection ends
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 HOMEPORT = Path(sys.executable).with_name("homeport")
 # Quick to start and to stop, no fixed ports, and no waiting after the failures that tests provoke.
 SETTINGS = {

@@ -33,7 +33,7 @@ from homeport.protocols.hptp.states import Role
 from homeport.protocols.hptp.strict_json import Json, JsonObject
 from homeport.protocols.scram import Binding, ClientKeys, ScramClient
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 LEAST_ITERATIONS = 4096
 ALPN = "hptp/1"
 

@@ -19,7 +19,7 @@ from homeport.servers.sandbox.sandbox import Sandbox
 from homeport.servers.sandbox.streams import Outlet
 from homeport.servers.sandbox.view import View, shell
 
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from homeport.protocols.sftp.wire import Reader, string, text, u32, u64
 READ, WRITE, APPEND = Open.READ, Open.WRITE, Open.APPEND
 CREATE, TRUNCATE, EXCLUSIVE = Open.CREATE, Open.TRUNCATE, Open.EXCLUSIVE
 PUT = WRITE | CREATE | TRUNCATE
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 
 
 class Failed(Exception):

@@ -24,7 +24,7 @@ from homeport.servers.ssh.scp_messages import (
     parse_message,
 )
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 
 
 @pytest.mark.parametrize(

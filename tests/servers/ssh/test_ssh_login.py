@@ -24,7 +24,7 @@ from homeport.core.sessions import SessionLimits
 from homeport.servers.ssh.settings import SshTimes
 
 KEY = asyncssh.generate_private_key("ssh-ed25519")
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 
 
 def until(condition: Callable[[], object]) -> None:

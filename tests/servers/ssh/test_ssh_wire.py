@@ -20,7 +20,7 @@ from homeport.protocols.sftp.wire import string, u32, u64
 from homeport.servers.ssh import algorithms
 from homeport.servers.ssh.wire import Channel, Connection, encryption, key_exchange
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 
 
 @pytest.mark.parametrize(
