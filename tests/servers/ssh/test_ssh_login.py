@@ -239,15 +239,28 @@ def test_limits_of_sessions_are_said(house: House, limits: SessionLimits, text: 
 
 def test_newcomers_are_bounded(house: House) -> None:
     with serving_ssh(house, replace(SETTINGS, max_logging_in=2)) as server:
-        idle = [socket.create_connection((server.host, server.port)) for _ in range(2)]
-        until(lambda: len(server.sessions) == 2)
-        with pytest.raises(asyncssh.DisconnectError, match="busy with other logins; try again in a moment"):
-            server.connected()
-        for connection in idle:
-            connection.close()
+        address = (server.host, server.port)
+        with socket.create_connection(address), socket.create_connection(address):
+            until(lambda: len(server.sessions) == 2)
+            with pytest.raises(asyncssh.DisconnectError, match="busy with other logins; try again in a moment"):
+                server.connected()
         until(lambda: not len(server.sessions))
         with Sftp.of(server):
             pass
+
+
+@pytest.mark.parametrize("said", [b"", b"SSH-2.0-x\r\n"], ids=["nothing", "a version and no more"])
+def test_who_is_turned_away_and_says_too_little_is_told_at_once_all_the_same(house: House, said: bytes) -> None:
+    with serving_ssh(house, replace(SETTINGS, max_logging_in=0)) as server:
+        with socket.create_connection((server.host, server.port)) as connection:
+            connection.settimeout(PATIENCE_S)
+            connection.sendall(said)
+            heard = b""
+            while part := connection.recv(4096):
+                heard += part
+        assert heard.startswith(b"SSH-2.0-Homeport\r\n")
+        assert b"the server is busy with other logins" in heard
+        until(lambda: not server.server._arrivals.clients)
 
 
 def test_who_does_not_log_in_is_cut_off(house: House) -> None:

@@ -78,13 +78,14 @@ class Guest(asyncssh.SSHServer):
             self._peer = _plain_address(str(peer[0]))
         self._front.arrivals.came(self)
         if len(self._front.newcomers) >= self._front.settings.max_logging_in:
-            self._loop.call_soon(self.terminate, _TOO_MANY_NEWCOMERS)  # when it has heard what we are
+            conn.turn_away(lambda: self.terminate(_TOO_MANY_NEWCOMERS))
             return
         self._front.newcomers.add(self)
         try:
             self._record = self._front.core.sessions.open("ssh", self._peer, self._kick_from_anywhere)
         except HomeportError as error:
-            self._loop.call_soon(self.terminate, str(error))
+            reason = str(error)
+            conn.turn_away(lambda: self.terminate(reason))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncssh.SSHServer."""

@@ -1,11 +1,13 @@
 """asyncssh's server connection and channel, with what they lack for a server that strangers reach.
 
 The one rule: everything that leans on asyncssh's insides is in this file, and tests/servers/ssh/test_ssh_wire.py says
-what it leans on. Seven things are added:
+what it leans on. Eight things are added:
 
 - Somebody who does not read from his connection fills no memory: asyncssh minds the window that the peer announced, up
   to 4 GiB, and not whether the socket still takes anything.
 - The ciphers are offered when it is known what the client can (see `algorithms.offer_for`).
+- Whoever cannot be served hears why: he is told when what he says first has been read, for a connection that is closed
+  with unread bytes is reset, and the words on their way are lost.
 - No empty packet goes before every packet: that was against a weakness of CBC, which is not spoken here.
 - Keys prove themselves by the signatures that were announced alone.
 - Whoever wants to log in asks a bounded number of times, so that asking for ever keeps no processor busy.
@@ -16,6 +18,7 @@ what it leans on. Seven things are added:
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, cast
 
 import asyncssh
@@ -45,6 +48,12 @@ class Connection(asyncssh.SSHServerConnection):
         self._questions = 0
         self._shy: asyncio.TimerHandle | None = None
         self._introduced = False
+        self._refuse: Callable[[], None] | None = None
+
+    def turn_away(self, refuse: Callable[[], None]) -> None:
+        """Call `refuse`, which disconnects, in place of saying which algorithms are spoken here."""
+        self._refuse = refuse
+        self._shy = self._loop.call_later(_SHY_S, self._introduce)
 
     # What the transport says
 
@@ -88,6 +97,9 @@ class Connection(asyncssh.SSHServerConnection):
             self._questions += 1
             if self._questions > _QUESTIONS:
                 raise asyncssh.ProtocolError("too many requests to log in")
+        if pkttype == MSG_KEXINIT and self._refuse is not None:
+            self._introduce()
+            return True
         if pkttype == MSG_KEXINIT and not self._introduced:
             offered = offer_for(_ciphers_in(packet))
             self._enc_algs = [name for name in self._enc_algs if name in offered]
@@ -103,7 +115,7 @@ class Connection(asyncssh.SSHServerConnection):
     def _introduce(self) -> None:
         if not self._introduced and self._transport is not None:
             self._introduced = True
-            super()._send_kexinit()
+            (self._refuse or super()._send_kexinit)()
         if self._shy is not None:
             self._shy.cancel()
 
