@@ -99,6 +99,21 @@ def test_a_port_taken_in_the_other_family_is_tried_again(monkeypatch: pytest.Mon
     close_all(opened)
 
 
+def test_a_socket_that_cannot_listen_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    class Deaf(socket.socket):
+        def listen(self, backlog: int = 0) -> None:
+            made.append(self)
+            raise OSError(errno.EADDRINUSE, f"taken meanwhile, for {backlog}")
+
+    monkeypatch.setattr(socket, "socket", Deaf)
+    with pytest.raises(OSError, match="taken meanwhile, for 7"):
+        open_all(Wish("ftp", ("127.0.0.1",), 0, backlog=7))
+    assert len(made) == 20
+    assert [listening.fileno() for listening in made] == [-1] * 20
+
+
 def test_clients_are_let_in_until_the_doors_close(run: Run, tmp_path: Path) -> None:
     async def main() -> None:
         came: list[tuple[socket.socket, Address]] = []

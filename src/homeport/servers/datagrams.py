@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
 import socket
 import time
@@ -17,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from homeport.servers.lifecycle import Address
-from homeport.servers.listening import Wish
+from homeport.servers.listening import Wish, open_bound, open_each
 from homeport.servers.networks import Networks
 from homeport.servers.request_rates import RequestRates, Verdict
 
@@ -25,8 +24,6 @@ _log = logging.getLogger(__name__)
 
 _AT_ONCE = 64  # datagrams before others have their turn; the kernel keeps the rest
 _BUFFER_BYTES = 1 << 20  # asked of the kernel for each socket: a thousand datagrams may come at once
-_PORT_ATTEMPTS = 20  # a port that is free for IPv4 may be taken for IPv6
-_NO_SUCH_FAMILY = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT})
 _LOG_EVERY_S = 60.0
 # Linux's numbers: without them a socket on all addresses also gets what is sent to groups that others have joined.
 _IP_MULTICAST_ALL, _IPV6_MULTICAST_ALL = 49, 29
@@ -73,59 +70,21 @@ class Counts:
 
 def open_datagrams(wish: Wish) -> list[tuple[Address, socket.socket]]:
     """One UDP socket for each host of `wish`, all on one port. Raises OSError and leaves nothing open."""
-    for attempt in range(_PORT_ATTEMPTS):
-        try:
-            return _open_once(wish)
-        except OSError as error:
-            if wish.port or error.errno != errno.EADDRINUSE or attempt == _PORT_ATTEMPTS - 1:
-                raise
-    raise AssertionError("unreachable")
+    return open_each(wish, _open)
 
 
-def _open_once(wish: Wish) -> list[tuple[Address, socket.socket]]:
-    opened: list[tuple[Address, socket.socket]] = []
-    port = wish.port
-    try:
-        for host in wish.hosts:
-            made = _open(host, port)
-            if made is not None:
-                port = made.getsockname()[1]
-                opened.append((Address(wish.service, host, port, transport="udp"), made))
-    except BaseException:
-        for _, made in opened:
-            made.close()
-        raise
-    if not opened:
-        raise OSError(errno.EADDRNOTAVAIL, f"none of {', '.join(wish.hosts)} can be listened on")
-    return opened
+def _open(wish: Wish, host: str, port: int) -> tuple[Address, socket.socket] | None:
+    made = open_bound(host, port, socket.SOCK_DGRAM, _prepare)
+    return None if made is None else (Address(wish.service, host, made.getsockname()[1], transport="udp"), made)
 
 
-def _open(host: str, port: int) -> socket.socket | None:
-    """A socket, or None for `::` on a machine without IPv6."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        made = socket.socket(family, socket.SOCK_DGRAM)
-    except OSError as error:
-        if host == "::" and error.errno in _NO_SUCH_FAMILY:
-            return None
-        raise
-    try:
-        made.setblocking(False)
-        for buffer in (socket.SO_RCVBUF, socket.SO_SNDBUF):
-            made.setsockopt(socket.SOL_SOCKET, buffer, _BUFFER_BYTES)
-        if family == socket.AF_INET6:
-            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        with contextlib.suppress(OSError):
-            v6 = family == socket.AF_INET6
-            level, option = (socket.IPPROTO_IPV6, _IPV6_MULTICAST_ALL) if v6 else (socket.IPPROTO_IP, _IP_MULTICAST_ALL)
-            made.setsockopt(level, option, 0)
-        made.bind((host, port))
-    except OSError as error:
-        made.close()
-        if host == "::" and error.errno in _NO_SUCH_FAMILY:
-            return None
-        raise
-    return made
+def _prepare(made: socket.socket) -> None:
+    for buffer in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+        made.setsockopt(socket.SOL_SOCKET, buffer, _BUFFER_BYTES)
+    v6 = made.family == socket.AF_INET6
+    level, option = (socket.IPPROTO_IPV6, _IPV6_MULTICAST_ALL) if v6 else (socket.IPPROTO_IP, _IP_MULTICAST_ALL)
+    with contextlib.suppress(OSError):
+        made.setsockopt(level, option, 0)
 
 
 class Door:

@@ -40,62 +40,89 @@ class Wish:
 
 def open_all(wish: Wish) -> list[tuple[Address, socket.socket]]:
     """One listening socket for each host of `wish`, all on one port. Raises OSError and leaves nothing open."""
+    return open_each(wish, _open_door)
+
+
+Opener = Callable[[Wish, str, int], tuple[Address, socket.socket] | None]
+
+
+def open_each(wish: Wish, opener: Opener) -> list[tuple[Address, socket.socket]]:
+    """What `opener` makes of `wish`, a host of it and the port; where it makes None, this machine lacks the family.
+
+    All get one port. Raises OSError and leaves nothing open.
+    """
     for attempt in range(_PORT_ATTEMPTS):
         try:
-            return _open_once(wish)
+            return _open_once(wish, opener)
         except OSError as error:
             if wish.port or error.errno != errno.EADDRINUSE or attempt == _PORT_ATTEMPTS - 1:
                 raise
     raise AssertionError("unreachable")
 
 
-def _open_once(wish: Wish) -> list[tuple[Address, socket.socket]]:
+def _open_once(wish: Wish, opener: Opener) -> list[tuple[Address, socket.socket]]:
     opened: list[tuple[Address, socket.socket]] = []
     port = wish.port
     try:
         for host in wish.hosts:
-            if host.startswith("unix:"):
-                path = host.removeprefix("unix:")
-                opened.append((Address(wish.service, "", 0, path), _open_unix(path, wish.backlog)))
-                continue
-            listening = _open_tcp(host, port, wish)
-            if listening is not None:
-                port = listening.getsockname()[1]
-                opened.append((Address(wish.service, host, port), listening))
+            door = opener(wish, host, port)
+            if door is not None:
+                port = door[0].port or port
+                opened.append(door)
     except BaseException:
-        for _, listening in opened:
-            listening.close()
+        for _, made in opened:
+            made.close()
         raise
     if not opened:
         raise OSError(errno.EADDRNOTAVAIL, f"none of {', '.join(wish.hosts)} can be listened on")
     return opened
 
 
-def _open_tcp(host: str, port: int, wish: Wish) -> socket.socket | None:
-    """A listening socket, or None for `::` on a machine without IPv6."""
+def open_bound(
+    host: str, port: int, kind: socket.SocketKind, prepare: Callable[[socket.socket], None]
+) -> socket.socket | None:
+    """A non-blocking socket of one family alone, bound after `prepare`; None for `::` on a machine without IPv6."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        listening = socket.socket(family, socket.SOCK_STREAM)
-    except OSError as error:
-        if host == "::" and error.errno in _NO_SUCH_FAMILY:
-            return None
-        raise
-    try:
-        listening.setblocking(False)
+    with contextlib.ExitStack() as undo:
+        try:
+            made = socket.socket(family, kind)
+            undo.callback(made.close)
+            made.setblocking(False)
+            if family == socket.AF_INET6:
+                made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # IPv4 has a socket of its own
+            prepare(made)
+            made.bind((host, port))
+        except OSError as error:
+            if host == "::" and error.errno in _NO_SUCH_FAMILY:
+                return None
+            raise
+        undo.pop_all()
+    return made
+
+
+def _open_door(wish: Wish, host: str, port: int) -> tuple[Address, socket.socket] | None:
+    if host.startswith("unix:"):
+        path = host.removeprefix("unix:")
+        return Address(wish.service, "", 0, path), _open_unix(path, wish.backlog)
+    listening = _open_tcp(host, port, wish)
+    return None if listening is None else (Address(wish.service, host, listening.getsockname()[1]), listening)
+
+
+def _open_tcp(host: str, port: int, wish: Wish) -> socket.socket | None:
+    def prepare(listening: socket.socket) -> None:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if wish.reuse_port:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        if family == socket.AF_INET6:
-            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)  # IPv4 has a socket of its own
         # Inherited by every connection: replies are whole, nothing is gained by waiting for more.
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        listening.bind((host, port))
-        listening.listen(wish.backlog)
-    except OSError as error:
-        listening.close()
-        if host == "::" and error.errno in _NO_SUCH_FAMILY:
-            return None
-        raise
+
+    listening = open_bound(host, port, socket.SOCK_STREAM, prepare)
+    if listening is not None:
+        try:
+            listening.listen(wish.backlog)
+        except OSError:
+            listening.close()
+            raise
     return listening
 
 
