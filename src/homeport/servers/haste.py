@@ -7,18 +7,12 @@ it never waits: WouldBlock says that a thread has to.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 from homeport.core.patience import Hurry
-
-try:
-    import resource
-
-    _THREAD: int | None = getattr(resource, "RUSAGE_THREAD", None)
-except ImportError:  # not on Unix
-    _THREAD = None
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -28,19 +22,44 @@ _LONG_S = 0.001
 _SHARE = 0.01  # of the loop's time
 _BURST_S = 0.1
 _DEBT_S = 0.6  # at most, which takes a minute to earn
+_SCHEDULE = "/proc/thread-self/schedstat"  # nanoseconds on a processor, and in the queue for one
 
 
-def _waits() -> int:
-    """How often this thread has waited for something so far; a thread that merely lost its turn has not."""
-    return 0 if _THREAD is None else resource.getrusage(_THREAD).ru_nvcsw
+class Awake:
+    """For how many seconds one thread, the first that asks, has worked or could have: the rest it has slept.
+
+    A thread that lost its processor to another program has not waited for a disk, though it took as long. Where the
+    kernel does not tell, its time on a processor has to do.
+    """
+
+    __slots__ = ("_fd",)
+
+    def __init__(self, schedule: str = _SCHEDULE) -> None:
+        self._fd: int | None = None
+        try:
+            self._fd = os.open(schedule, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return
+
+    def __del__(self) -> None:
+        if self._fd is not None:
+            os.close(self._fd)
+
+    def __call__(self) -> float:
+        if self._fd is None:
+            return time.thread_time()
+        worked, queued, _ = os.pread(self._fd, 64, 0).split()
+        return (int(worked) + int(queued)) / 1e9
 
 
 class Haste:
     """Whether short calls run on the loop. For the loop's own thread."""
 
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic, waits: Callable[[], int] = _waits) -> None:
+    def __init__(
+        self, *, clock: Callable[[], float] = time.monotonic, awake: Callable[[], float] | None = None
+    ) -> None:
         self._clock = clock
-        self._waits = waits
+        self._awake = awake  # made by the first call, in the loop's thread
         self._left_s = _BURST_S  # that the loop may wait
         self._earned_until = clock()
 
@@ -51,16 +70,19 @@ class Haste:
         return self._left_s > 0
 
     def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """What `call` returns or raises, or WouldBlock. Remembers whether it made the loop wait."""
-        waits_before, began = self._waits(), self._clock()
+        """What `call` returns or raises, or WouldBlock. Remembers for how long it made the loop wait."""
+        awake = self._awake
+        if awake is None:
+            awake = self._awake = Awake()
+        awake_before, began = awake(), self._clock()
         try:
             with _HURRY:
                 return call(*args, **kwargs)
         finally:
             ended = self._clock()
-            if ended - began > _LONG_S and (_THREAD is None or self._waits() > waits_before):
+            if ended - began > _LONG_S and (waited := ended - began - (awake() - awake_before)) > _LONG_S:
                 self._earn(ended)
-                self._left_s = max(self._left_s - (ended - began), -_DEBT_S)
+                self._left_s = max(self._left_s - waited, -_DEBT_S)
 
     def _earn(self, now: float) -> None:
         self._left_s = min(self._left_s + (now - self._earned_until) * _SHARE, _BURST_S)
