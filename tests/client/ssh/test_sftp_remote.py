@@ -156,6 +156,23 @@ def test_room(server: ScriptedSshd, person: Person) -> None:
     assert person.dial().space() == Space(20)
 
 
+NO_QUOTA = requests.NO_QUOTA
+
+
+@pytest.mark.parametrize(("quota", "told"), [(1000, 1000), (0, 0), (NO_QUOTA, None)])
+def test_room_and_quota_at_our_own_server(server: ScriptedSshd, person: Person, quota: int, told: int | None) -> None:
+    server.extensions = [("statvfs@openssh.com", "2"), ("usage@homeport", "1")]
+    server.answers[requests.Usage] = lambda request: replies.extended(request.id, u64(7) + u64(993) + u64(quota))
+    assert person.dial().space() == Space(7, 993, told)
+
+
+def test_room_that_cannot_be_read(server: ScriptedSshd, person: Person) -> None:
+    server.extensions = [("usage@homeport", "1")]
+    server.answers[requests.Usage] = lambda request: replies.extended(request.id, u64(7))
+    with pytest.raises(errors.ProtocolViolation, match="the server's word on the room left cannot be read"):
+        person.dial().space()
+
+
 # --- reading ---
 
 

@@ -44,6 +44,7 @@ ASKED: list[tuple[bytes, requests.Request]] = [
     (asking.rename(8, b"/a", b"/b"), requests.Rename(8, "/a", "/b")),
     (asking.extended(9, b"reserve@homeport", u64(5)), requests.Reserve(9, 5)),
     (asking.extended(10, b"partial-size@homeport", string(b"/a")), requests.PartialSize(10, "/a")),
+    (asking.extended(11, b"usage@homeport"), requests.Usage(11)),
 ]
 
 

@@ -82,6 +82,7 @@ CASES: list[tuple[requests.Request, bytes]] = [
     ),
     (requests.PartialSize(ID, "/a"), extended("partial-size@homeport", text("/a"))),
     (requests.Reserve(ID, 5), extended("reserve@homeport", u64(5))),
+    (requests.Usage(ID), extended("usage@homeport")),
 ]
 NAMES = [f"{type(request).__name__}-{number}" for number, (request, _) in enumerate(CASES)]
 

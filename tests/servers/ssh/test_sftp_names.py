@@ -103,6 +103,19 @@ def test_the_quota_is_the_file_system(sftp: Sftp, house: House) -> None:
     assert struct.unpack(">11Q", sftp.extended("fstatvfs@openssh.com", string(handle)).rest()) == statvfs(sftp)
 
 
+def usage(sftp: Sftp) -> tuple[int, ...]:
+    return struct.unpack(">3Q", sftp.extended("usage@homeport").rest())
+
+
+def test_the_usage_is_told_to_the_byte(sftp: Sftp, house: House) -> None:
+    sftp.put("/file", bytes(100_001))
+    assert usage(sftp) == (899_999, 100_001, 1_000_000)
+    house.accounts.update(NAME, quota_bytes=None)
+    free, *rest = usage(sftp)
+    assert free > 899_999
+    assert rest == [100_001, 2**64 - 1]
+
+
 def test_without_a_quota_it_is_the_disk(sftp: Sftp, house: House) -> None:
     house.accounts.update(NAME, quota_bytes=None)
     sftp.put("/file", bytes(100_000))

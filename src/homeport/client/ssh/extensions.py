@@ -13,7 +13,7 @@ from homeport.client.remote import Digest, Space
 from homeport.client.ssh.link import Asked, Link
 from homeport.protocols.sftp import asking
 from homeport.protocols.sftp.answered import ExtendedAnswer
-from homeport.protocols.sftp.requests import UPLOAD_HAS_SIZE
+from homeport.protocols.sftp.requests import NO_QUOTA, UPLOAD_HAS_SIZE
 from homeport.protocols.sftp.wire import Malformed, Reader, string, u32, u64
 
 _POSIX_RENAME = b"posix-rename@openssh.com"
@@ -23,6 +23,7 @@ _CHECK_FILE = b"check-file"
 _CHECK_FILE_NAME = b"check-file-name"
 _UPLOAD = b"upload@homeport"
 _PARTIAL_SIZE = b"partial-size@homeport"
+_USAGE = b"usage@homeport"
 
 # What every server takes (draft-ietf-secsh-filexfer-02 section 3), and what is worth asking for at once.
 _LEAST_BYTES = 32 * 1024
@@ -119,16 +120,27 @@ class Extended:
 
     def space(self) -> Space:
         """The room where the login leads."""
+        if _USAGE in self._names:
+            return self._usage()
         if _STATVFS not in self._names:
             return Space(None)
         asked = self._link.send(asking.extended, _STATVFS, string(self.folder))
         reader = self._reader(self._link.expect(ExtendedAnswer, asked, "tell the room left"))
         try:
-            _block, fragment, blocks, free, available = struct.unpack(">5Q", reader.rest()[:40])
+            _block, fragment, _blocks, _free, available = struct.unpack(">5Q", reader.rest()[:40])
         except struct.error:
             raise ProtocolViolation("the server's word on the room left cannot be read") from None
-        # What is used is this account's only where its home is the file system.
-        return Space(available * fragment, (blocks - free) * fragment if self._link.connection.is_ours else None)
+        return Space(available * fragment)  # what is used is more than this account's
+
+    def _usage(self) -> Space:
+        reader = self._reader(
+            self._link.expect(ExtendedAnswer, self._link.send(asking.extended, _USAGE), "tell the room")
+        )
+        try:
+            free, used, quota = reader.u64(), reader.u64(), reader.u64()
+        except Malformed as failure:
+            raise ProtocolViolation(f"the server's word on the room left cannot be read: {failure}") from failure
+        return Space(free, used, None if quota == NO_QUOTA else quota)
 
     def _known_digests(self) -> tuple[str, ...]:
         if self._link.connection.is_ours:

@@ -17,6 +17,7 @@ from homeport.protocols.sftp.wire import Malformed, Reader
 
 UPLOAD_APPENDS = 1  # flags of upload@homeport
 UPLOAD_HAS_SIZE = 2
+NO_QUOTA = 2**64 - 1  # in the answer to usage@homeport
 _IDS_MAX = 1024
 _SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
 
@@ -167,6 +168,10 @@ class Limits(NamedTuple):
     id: int
 
 
+class Usage(NamedTuple):
+    id: int
+
+
 class CopyData(NamedTuple):
     """`size` 0: up to the end."""
 
@@ -258,7 +263,7 @@ Request: TypeAlias = (
     OpenFile | Close | Read | Write | LinkStat | Stat | HandleStat | SetStat | HandleSetStat | OpenFolder | ReadFolder
     | Remove | MakeFolder | RemoveFolder | RealPath | Rename | ReadLink | MakeLink | PosixRename | FileSystem
     | HandleFileSystem | HardLink | Flush | LinkSetStat | Limits | CopyData | ExpandPath | HomeFolder | NamesOfIds
-    | CheckFile | Md5 | BeginUpload | Reserve | PartialSize | Unknown
+    | CheckFile | Md5 | BeginUpload | Reserve | PartialSize | Usage | Unknown
 )  # fmt: skip
 
 
@@ -413,6 +418,7 @@ EXTENSIONS: dict[str, _Read] = {
     "upload@homeport": _begin_upload,
     "reserve@homeport": lambda number, reader: Reserve(number, reader.u64()),
     "partial-size@homeport": _path(PartialSize),
+    "usage@homeport": lambda number, _: Usage(number),
     "md5-hash": lambda number, reader: _md5(number, reader, by_name=True),
     "md5-hash-handle": lambda number, reader: _md5(number, reader, by_name=False),
 }

@@ -86,6 +86,7 @@ class SftpSession:
             requests.FileSystem: names.file_system,
             requests.HandleFileSystem: names.file_system,
             requests.Limits: names.limits,
+            requests.Usage: names.usage,
             requests.NamesOfIds: names.names_of_ids,
             requests.CheckFile: names.check_file,
             requests.Md5: names.md5,

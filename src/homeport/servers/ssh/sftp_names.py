@@ -16,6 +16,7 @@ from homeport.core.rights import Rights
 from homeport.protocols.sftp import replies, requests
 from homeport.protocols.sftp.attributes import Attributes
 from homeport.protocols.sftp.constants import MAX_DATA_BYTES, MAX_PACKET_BYTES, Status
+from homeport.protocols.sftp.requests import NO_QUOTA
 from homeport.protocols.sftp.wire import string, text, u64
 from homeport.servers.ssh.entries import attributes_of, name_of, owner_of
 from homeport.servers.ssh.errors import Refused
@@ -37,6 +38,7 @@ EXTENSIONS = (
     ("upload@homeport", "1"),
     ("reserve@homeport", "1"),
     ("partial-size@homeport", "1"),
+    ("usage@homeport", "1"),
 )
 
 _NAMES_AT_ONCE = 128
@@ -135,6 +137,12 @@ class SftpNames:
         files_free = max(0, files - usage.used_files)
         numbers = (_BLOCK_BYTES, _BLOCK_BYTES, blocks, free, free, files, files_free, files_free, 0, 0, _NAME_MAX)
         return replies.extended(request.id, b"".join(map(u64, numbers)))
+
+    def usage(self, request: requests.Usage) -> bytes:
+        """usage@homeport: to the byte, and apart from what the disk has."""
+        usage, free = self._home.usage(), self._home.free_bytes()
+        quota = NO_QUOTA if usage.quota_bytes is None else usage.quota_bytes
+        return replies.extended(request.id, u64(free) + u64(usage.used_bytes) + u64(quota))
 
     def limits(self, request: requests.Limits) -> bytes:
         """limits@openssh.com."""
