@@ -35,6 +35,16 @@ SERVER_ONLY = (
     "homeport.daemon",
     "homeport.config",
 )
+# What a transfer over HPTP has no use for: half of a short command's time is its start.
+ELSEWHERE = (
+    "subprocess",
+    "tempfile",
+    "homeport.client.chat",
+    "homeport.client.ftp",
+    "homeport.protocols.ftp",
+    "homeport.cli.shell",
+    "homeport.cli.progress_bars",
+)
 HEAVY = ("prompt_toolkit", "rich", "asyncio", "keyring", "asyncssh", "homeport.client.ssh")
 
 
@@ -92,7 +102,7 @@ def run(words: list[str], environment: dict[str, str], cwd: Path | None = None) 
 def modules_of(words: list[str], environment: dict[str, str]) -> set[str]:
     """What a process has imported by its end."""
     code = (
-        "import sys\nfrom homeport.cli.main import main\n"
+        "import sys\nfrom homeport.cli.start import main\n"
         f"sys.argv = ['homeport', *{words!r}]\n"
         "try: main()\nexcept SystemExit as end: assert not end.code, end.code\n"
         "print('MODULES', *sys.modules, file=sys.stderr)\n"
@@ -119,6 +129,23 @@ def test_a_clients_process_is_a_client(trusting: dict[str, str], url: str, tmp_p
     for words in (["--help"], ["ls", url], ["put", str(file), url], ["get", f"{url}/modules.txt", str(tmp_path)]):
         assert those(modules_of(words, trusting), SERVER_ONLY + HEAVY) == set(), words
     assert those(modules_of(["shell", url, "-c", "ls; pwd"], trusting), SERVER_ONLY + HEAVY) == set()
+
+
+def test_a_client_of_hptp_loads_nothing_else(
+    environment: dict[str, str], live: tuple[LiveServer, Account], tmp_path: Path
+) -> None:
+    port = live[0].json("status")[0]["services"]["hptp"]["port"]
+    url = f"hp://alice@127.0.0.1:{port}"
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "modules.txt").write_text("x")
+    assert run(["ls", url], environment).returncode == 0  # the key is remembered, which takes a little more
+    for words in (
+        ["put", "-r", str(folder), url],
+        ["get", f"{url}/folder/modules.txt", str(tmp_path)],
+        ["sync", str(folder), f"{url}/folder"],
+    ):
+        assert those(modules_of(words, environment), SERVER_ONLY + HEAVY + ELSEWHERE) == set(), words
 
 
 def test_a_file_there_and_back(trusting: dict[str, str], url: str, home: Path, tmp_path: Path) -> None:

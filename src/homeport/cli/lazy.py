@@ -5,7 +5,6 @@ Each verb is one row of a table: its module, and the sentence that the overview 
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
@@ -35,6 +34,8 @@ class SuggestingGroup(click.Group):
         known = self.list_commands(ctx)
         name = args[0]
         if name not in known and not name.startswith("-"):
+            import difflib  # for the few who mistype
+
             close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
             advice = f"did you mean {' or '.join(close)}?" if close else f"`{ctx.command_path} --help` lists them"
             raise click.UsageError(f"no command is called {name!r}; {advice}", ctx)

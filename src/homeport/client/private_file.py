@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from pathlib import Path
 
 from homeport.client.errors import LocalFailed
@@ -12,6 +11,8 @@ from homeport.client.errors import LocalFailed
 
 def replace_private(path: Path, text: str) -> None:
     """Let `path` hold `text`, and the old text until then; its folder is made with mode 0700. Raises LocalFailed."""
+    import tempfile  # takes its time to load, and little is ever written
+
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-")  # mode 0600

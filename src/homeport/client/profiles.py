@@ -10,8 +10,8 @@ The one rule: no secret is ever in it, and a key that looks like one stops every
 
 from __future__ import annotations
 
-import difflib
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,7 @@ class Profiles:
         """Raises UsageError, which names the nearest one."""
         tables = self._tables()
         if name not in tables:
-            near = difflib.get_close_matches(name, tables, 1)
+            near = _nearest(name, tables)
             hint = f"; did you mean {near[0]}?" if near else f"; {self.path} has none of that name"
             raise UsageError(f"{name}: is no profile and no URL{hint}")
         return self._profile(name, tables[name])
@@ -102,12 +102,19 @@ class Profiles:
             )
         known = _KEYS.get(key)
         if known is None:
-            near = difflib.get_close_matches(key, _KEYS, 1)
+            near = _nearest(key, _KEYS)
             hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(_KEYS)}"
             raise UsageError(f"{self.path}: [{name}] {key} is not known{hint}")
         is_right, wording = known
         if not is_right(value):
             raise UsageError(f"{self.path}: [{name}] {key} must be {wording}")
+
+
+def _nearest(name: str, names: Iterable[str]) -> list[str]:
+    """The one that was meant, perhaps."""
+    import difflib  # for the few who mistype
+
+    return difflib.get_close_matches(name, list(names), 1)
 
 
 def _is_text(value: object) -> bool:

@@ -10,7 +10,6 @@ import contextlib
 import importlib
 import os
 import stat
-import subprocess
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -85,6 +84,8 @@ def _first_line(text: str, whence: str) -> str:
 
 
 def _from_command(command: Sequence[str]) -> str:
+    import subprocess  # few have such a command
+
     name = command[0]
     try:
         done = subprocess.run(

@@ -7,9 +7,7 @@ server has answered it rightly; then, and only then, is its key remembered.
 
 from __future__ import annotations
 
-import contextlib
 import secrets
-import socket
 import ssl
 import threading
 from dataclasses import dataclass, field
@@ -18,12 +16,13 @@ from homeport.client import tls
 from homeport.client.errors import (
     ConnectionFailed,
     IdentityChanged,
-    Incompatible,
     ProtocolViolation,
     UsageError,
 )
 from homeport.client.fingerprint import fingerprint_of
+from homeport.client.hptp import head_start
 from homeport.client.hptp.refusals import refusal
+from homeport.client.hptp.securing import reach
 from homeport.client.options import ConnectionOptions, Credentials
 from homeport.client.trust import Trust
 from homeport.client.url import RemoteUrl
@@ -36,7 +35,6 @@ from homeport.protocols.hptp.strict_json import JsonObject
 from homeport.protocols.scram import Binding, ClientKeys, ScramClient, ScramMalformed, ScramRefused
 from homeport.protocols.secret_text import prepared
 
-ALPN = "hptp/1"
 MECHANISM = "SCRAM-SHA-256-PLUS"
 PASSWORD_ITERATIONS = 600_000  # a man in the middle who asks for fewer could guess faster: no proof goes to him
 TOKEN_ITERATIONS = 4096  # a token cannot be guessed
@@ -45,7 +43,6 @@ _RECEIVE_BYTES = 16 * 1024
 _NONCE_BYTES = 18
 _PING_BYTES = 10 * 1024
 _PINGS = (1, 2, 2)  # in the proof's round trips and in the first request's: TCP doubles its window in each
-_AT_ONCE_BYTES = 2 * 1024 * 1024  # what a slow start sends in its eighth round trip
 
 LIMITS = Limits(
     software="homeport client", stream_window=16 * 1024 * 1024, connection_window=64 * 1024 * 1024, max_streams=0
@@ -124,31 +121,9 @@ def enter(url: RemoteUrl, credentials: Credentials, trust: Trust, options: Conne
 
 
 def _secure(url: RemoteUrl, options: ConnectionOptions) -> ssl.SSLSocket:
-    try:
-        plain = socket.create_connection((url.host, url.port), options.connect_timeout_s)
-    except (OSError, UnicodeError) as failure:
-        raise ConnectionFailed(f"cannot connect to {url.host} port {url.port}: {tls.reason(failure)}") from failure
-    plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    _widen(plain)
-    context = tls.context(by_key=True)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.set_alpn_protocols([ALPN])
-    secured = tls.shake_hands(plain, context, url.host, None)
-    if secured.selected_alpn_protocol() != ALPN:
-        secured.close()
-        raise Incompatible(f"{url.host} port {url.port} speaks TLS, but not HPTP; is this the right port?")
-    return secured
-
-
-def _widen(plain: socket.socket) -> None:
-    """Let the first megabytes come without waiting for us: Linux begins with 64 KiB and takes its time.
-
-    SO_RCVBUF would switch the kernel's own adjusting off; SO_RCVLOWAT, raised and put back, only lifts the bound that
-    it begins with (Linux 4.18).
-    """
-    with contextlib.suppress(OSError):
-        plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, _AT_ONCE_BYTES)
-        plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+    """TLS with the server, begun before where there is something."""
+    timeout_s = options.connect_timeout_s
+    return head_start.take(url.host, url.port, timeout_s) or reach(url.host, url.port, timeout_s)
 
 
 class _Login:
