@@ -23,6 +23,12 @@ WRONG = [
         "exec.commands.x",
         "argv begins with the program's absolute path, such as /usr/bin/du",
     ),
+    (
+        "[exec.commands.x]\nargv = []",
+        "exec.commands.x.argv",
+        "argv begins with the program's absolute path, such as /usr/bin/du",
+    ),
+    ("[exec.commands.x]\nargv = 5", "exec.commands.x.argv", "5 is no list"),
     ('[exec.commands.x]\nargv = ["/a\\u0000"]', "exec.commands.x.argv", "argv holds a NUL"),
     ('[exec.commands.x]\nargv = ["/a", "{y}"]', "exec.commands.x", "argv names {y}, which is no parameter"),
     (
@@ -47,7 +53,7 @@ WRONG = [
 def test_what_is_wrong_is_said(tmp_path: Path, text: str, key: str, what: str) -> None:
     (tmp_path / "homeport.toml").write_text(f"[exec]\n{text}\n", encoding="utf-8")
     _, problems = examine(tmp_path)
-    assert (problems[0].key, problems[0].what) == (key, what)
+    assert [(problem.key, problem.what) for problem in problems] == [(key, what)]
 
 
 def test_an_unknown_key_of_a_command(tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def _validate(tree: dict[str, Any], problems: list[Problem]) -> Settings:
         except ValidationError as error:
             for known, details in _by_key(error).items():
                 problems += [_problem(known, detail, tree) for detail in details]
-                _remove(tree, known)
+                _remove(tree, _nothing_without(known))
     return Settings()
 
 
@@ -123,6 +123,11 @@ _WHOLE = (("[key]",), ("class",))
 def _default_of(name: str) -> object:
     field = Settings.model_fields.get(name)
     return field.default if field else None
+
+
+def _nothing_without(known: tuple[str, ...]) -> tuple[str, ...]:
+    """What goes with a wrong key: the rest of a command is no command, and saying so would say the same twice."""
+    return known[:3] if known[:2] == ("exec", "commands") and known[3:] in (("argv",), ("parameters",)) else known
 
 
 def _remove(tree: dict[str, Any], known: tuple[str, ...]) -> None:
