@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -271,6 +272,16 @@ def test_sync_removes_only_after_a_yes(client: Run, server: FakeServer) -> None:
     done = client("sync", "t", f"{URL}/copy", "--delete", "--yes", "--json")
     assert (done.code, done.objects[-1]["done"]) == (0, 1)
     assert set(server.files) == {"/copy/x"}
+    server.add("/copy/old", b"")
+    done = client("sync", "t", f"{URL}/copy", "--delete", "--yes")
+    said = done.err.splitlines()
+    assert re.fullmatch(r"1 file removed in \d+\.\ds", said[-2])
+    assert said[-1] == "1 file(s) were the same already"
+    server.add("/copy/old", b"")
+    Path("t/new").write_text("new")
+    said = client("sync", "t", f"{URL}/copy", "--delete", "--yes").err.splitlines()
+    assert said[-2].startswith("1 file, 3 B in ")
+    assert said[-1] == "1 removed, 1 file(s) were the same already"
 
 
 def test_sync_refuses(client: Run, server: FakeServer) -> None:

@@ -93,6 +93,27 @@ def test_last_lines(summary: Summary, verified: set[str], unverified: int, text:
     assert text in tally.last_line(summary)
 
 
+def removal(deed: Deed) -> Event:
+    return FileDone(Item(deed=deed, name="x", local=Path("x"), remote="/x"), 0)
+
+
+@pytest.mark.parametrize(
+    ("events", "text"),
+    [
+        ([removal(Deed.REMOVE_FILE)], "1 file removed in 0.1s"),
+        ([removal(Deed.REMOVE_FILE)] * 2 + [removal(Deed.REMOVE_FOLDER)], "2 files and 1 folder removed in 0.1s"),
+        ([removal(Deed.REMOVE_FILE), FileDone(SMALL, 0, verified="MD5")], "1 file, 0 B in 0.1s, MD5 verified"),
+        ([removal(Deed.REMOVE_FILE), FileFailed(SMALL, LocalFailed("no"))], "0 files, 0 B in 0.1s"),
+        ([FileDone(FOLDER, 0)], "0 files, 0 B in 0.1s"),
+    ],
+)
+def test_the_last_line_of_a_job_that_only_removes(events: list[Event], text: str) -> None:
+    tally = Tally(0.0)
+    for event in events:
+        tally.hear(event, 0.0)
+    assert tally.last_line(Summary(len(events), 0, 0, 0.1)) == text
+
+
 def test_seconds() -> None:
     assert [seconds_text(value) for value in (0.04, 9.96, 10, 61)] == ["0.0s", "10.0s", "10s", "1m 01s"]
 

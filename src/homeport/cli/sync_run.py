@@ -72,7 +72,7 @@ class SyncRun:
         stack.close()
         settle(summary)
         if not self._as_json:
-            removed = f"{plan.deletes} removed, " if plan.deletes else ""
+            removed = f"{plan.deletes} removed, " if plan.deletes and plan.transfers else ""  # or it was told
             say(f"{removed}{plan.unchanged} file(s) were the same already")
 
     def _hear(self, event: Event) -> None:

@@ -21,6 +21,7 @@ from homeport.client.items import Deed, Item
 from homeport.client.speed import Speed, duration_text, size_text
 
 _MOVES = (Deed.UPLOAD, Deed.DOWNLOAD)
+_REMOVALS = {Deed.REMOVE_FILE: "file", Deed.REMOVE_FOLDER: "folder"}
 
 
 @dataclass(slots=True)
@@ -40,6 +41,7 @@ class Tally:
         self.speed = Speed(now)
         self.active: dict[int, Active] = {}
         self.files = 0
+        self.removed = dict.fromkeys(_REMOVALS, 0)
         self.failed = 0
         self.verified: set[str] = set()
         self.unverified = 0
@@ -75,6 +77,8 @@ class Tally:
     def _done(self, event: FileDone) -> None:
         self.active.pop(id(event.item), None)
         if event.item.deed not in _MOVES:
+            if event.item.deed in self.removed:
+                self.removed[event.item.deed] += 1
             return
         self.files += 1
         self._finished_bytes += event.size
@@ -121,8 +125,8 @@ class Tally:
     def last_line(self, summary: Summary) -> str:
         """How it went: bytes over wall-clock time, and what is worth knowing."""
         average = summary.bytes / summary.seconds if summary.seconds > 0 else 0.0
-        moved = f"{_count(self.files, 'file')}, {size_text(summary.bytes)} in {seconds_text(summary.seconds)}"
-        parts = [f"{moved} ({speed_text(average)})" if summary.bytes else moved]
+        done = f"{self._done_words(summary)} in {seconds_text(summary.seconds)}"
+        parts = [f"{done} ({speed_text(average)})" if summary.bytes else done]
         if summary.already_complete:
             parts.append(f"{summary.already_complete} already complete")
         if self.verified and not self.unverified:
@@ -132,6 +136,13 @@ class Tally:
         if summary.failures:
             parts.append(f"{len(summary.failures)} failed")
         return ", ".join(parts)
+
+    def _done_words(self, summary: Summary) -> str:
+        """The files that moved; where there were none to move, what was removed."""
+        removed = [_count(number, _REMOVALS[deed]) for deed, number in self.removed.items() if number]
+        if removed and not (self.files or self.failed):
+            return f"{' and '.join(removed)} removed"
+        return f"{_count(self.files, 'file')}, {size_text(summary.bytes)}"
 
 
 def speed_text(rate: float) -> str:
