@@ -147,8 +147,21 @@ def test_services_that_do_not_answer() -> None:
     services = {
         "ftp": {"host": "0.0.0.0", "port": port, "transport": "tcp"},
         "local": {"host": None, "port": None, "transport": "tcp"},
-        "time": {"host": "0.0.0.0", "port": port, "transport": "udp"},
     }
     [(level, text, _)] = doctor_machine._reachable(services)
     assert level is Level.FAIL
     assert text.startswith(f"ftp does not answer on 127.0.0.1 port {port}: ")
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("host", ["0.0.0.0", "127.0.0.1", "::1"])
+def test_services_that_hold_their_udp_port_or_do_not(host: str, shared: bool) -> None:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, shared)
+        held.bind((host, 0))
+        port = held.getsockname()[1]
+        services: dict[str, dict[str, object]] = {"time": {"host": host, "port": port, "transport": "udp"}}
+        [there] = doctor_machine._reachable(services)
+    [gone] = doctor_machine._reachable(services)
+    assert there == (Level.PASS, f"time holds UDP port {port}; a firewall must let it in", "")
+    assert gone == (Level.FAIL, f"time does not hold UDP port {port}", "see the server's log, and restart it")

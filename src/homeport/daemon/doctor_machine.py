@@ -42,25 +42,36 @@ def _ports(who: Patient) -> Iterator[Result]:
 def _reachable(services: dict[str, dict[str, object]]) -> Iterator[Result]:
     for name, service in services.items():
         host, port = service["host"], service["port"]
-        if service["transport"] != "tcp" or not isinstance(host, str) or not isinstance(port, int):
-            continue
-        target = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
-        try:
-            socket.create_connection((target, port), timeout=_CONNECT_TIMEOUT_S).close()
-        except OSError as error:
-            yield fail(
-                f"{name} does not answer on {target} port {port}: {error}", "see the firewall and the server's log"
-            )
-        else:
-            yield well(f"{name} answers on {target} port {port}")
+        if isinstance(host, str) and isinstance(port, int):
+            yield _REACHED[str(service["transport"])](name, host, port)
 
 
-def _is_free(port: int, transport: str = "tcp") -> bool:
+def _answers(name: str, host: str, port: int) -> Result:
+    target = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
+    try:
+        socket.create_connection((target, port), timeout=_CONNECT_TIMEOUT_S).close()
+    except OSError as error:
+        return fail(f"{name} does not answer on {target} port {port}: {error}", "see the firewall and the server's log")
+    return well(f"{name} answers on {target} port {port}")
+
+
+def _is_held(name: str, host: str, port: int) -> Result:
+    """Nobody need answer a datagram, but a service that lives holds its port."""
+    if _is_free(port, "udp", host):
+        return fail(f"{name} does not hold UDP port {port}", "see the server's log, and restart it")
+    return well(f"{name} holds UDP port {port}; a firewall must let it in")
+
+
+_REACHED = {"tcp": _answers, "udp": _is_held}
+
+
+def _is_free(port: int, transport: str = "tcp", host: str = "0.0.0.0") -> bool:  # noqa: S104 - for a moment
     kind = socket.SOCK_STREAM if transport == "tcp" else socket.SOCK_DGRAM
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, kind) as probe:
+        if kind == socket.SOCK_STREAM:  # never listening; but two sockets for datagrams would share the port
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("0.0.0.0", port))  # noqa: S104 - bound for a moment, never listening
+            probe.bind((host, port))
         except OSError:
             return False
     return True
