@@ -9,20 +9,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import ftplib
 import socket
 import ssl
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import trustme
-from tests.servers.loops import FACTORIES
+from tests.servers.living import Living, living
 
 from homeport.core.accounts import Accounts
 from homeport.core.audit import AuditLog
@@ -42,8 +40,6 @@ from homeport.servers.ftp.server import FtpServer
 from homeport.servers.ftp.settings import FtpSettings, FtpTimes
 from homeport.servers.offload import Offload
 from homeport.servers.tls import CertificateFiles
-
-T = TypeVar("T")
 
 CHEAP = HashCost(argon2_passes=1, argon2_memory_kib=8, argon2_lanes=1, scram_iterations=4096)
 LENIENT = GuardSettings(first_delay_s=0.0, max_delay_s=0.0, failures_before_ban=1000)
@@ -119,25 +115,17 @@ def certificate_in(folder: Path) -> CertificateFiles:
 
 
 @dataclass
-class RunningServer:
-    """The server and the thread it lives in. `call` runs something in its loop."""
+class RunningServer(Living[FtpServer]):
+    """The server and the thread it lives in."""
 
-    server: FtpServer
     house: Any
-    sessions: Sessions
-    loop: asyncio.AbstractEventLoop
     host: str = "127.0.0.1"
     port: int = 0
     implicit_port: int = 0
 
-    def call(self, function: Callable[[], T]) -> T:
-        async def called() -> T:
-            return function()
-
-        return asyncio.run_coroutine_threadsafe(called(), self.loop).result(PATIENCE_S)
-
-    def wait(self, coroutine: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(PATIENCE_S)
+    @property
+    def sessions(self) -> Sessions:
+        return self.core.sessions
 
     def wire(self, *, implicit: bool = False, source: str | None = None) -> Wire:
         """A bare connection whose greeting is still to be read."""
@@ -271,70 +259,28 @@ def serving(
     house: Any, settings: FtpSettings = SETTINGS, *, loop: str = "uvloop", limits: SessionLimits | None = None
 ) -> Iterator[RunningServer]:
     """Serve `house` until the block ends. Nothing may be left of any client then."""
-    sessions = Sessions(limits)
-    started, stop = threading.Event(), asyncio.Event()
-    running: list[RunningServer] = []
-    failure: list[BaseException] = []
 
-    async def main() -> None:
-        core = _core(house, sessions)
-        server = FtpServer(settings, core, certificate_in(house.root) if settings.tls != "off" else None)
-        try:
-            await server.bind()
-            await server.serve()
-            running.append(_running(server, house, sessions))
-            started.set()
-            await stop.wait()
-        finally:
-            await server.close()
-            core.files.close()
-            core.listings.close()
-            core.logins.close()
+    def build() -> tuple[FtpServer, CoreAccess]:
+        certificate = certificate_in(house.root) if settings.tls != "off" else None
+        core = core_of(house, Sessions(limits))
+        return FtpServer(settings, core, certificate), core
 
-    def live() -> None:
-        try:
-            with asyncio.Runner(loop_factory=FACTORIES[loop], debug=False) as runner:
-                runner.run(main())
-        except BaseException as error:
-            failure.append(error)
-            started.set()
-
-    thread = threading.Thread(target=live, name="server")
-    thread.start()
-    assert started.wait(PATIENCE_S)
-    try:
-        if failure:
-            raise failure[0]
-        yield running[0]
-    finally:
-        if running:
-            running[0].loop.call_soon_threadsafe(stop.set)
-        thread.join(PATIENCE_S)
-        assert not thread.is_alive()
-    if failure:
-        raise failure[0]
-    assert len(sessions) == 0
+    with living(build, loop) as found:
+        ports = {address.service: address.port for address in reversed(found.server.addresses) if address.port}
+        yield RunningServer(
+            found.server, found.core, found.loop, house, port=ports.get("ftp", 0), implicit_port=ports.get("ftps", 0)
+        )
 
 
-def _core(house: Any, sessions: Sessions) -> CoreAccess:
+def core_of(house: Any, sessions: Sessions, *, few: int | None = None) -> CoreAccess:
+    """What a server of the house is given. `few`: see Offload, for its files."""
     guard = LoginGuard(house.database, getattr(house, "guard", LENIENT))
-    verifier = PasswordVerifier(2, cost=CHEAP)
     return CoreAccess(
-        login=Login(house.accounts, verifier, guard),
+        login=Login(house.accounts, PasswordVerifier(2, cost=CHEAP), guard),
         sessions=sessions,
         open_home=lambda account, record: Home(account, house.services, record),
-        files=Offload(16, name="files"),
+        files=Offload(16, few=few, name="files"),
         listings=Offload(16, few=2, patience_s=0.25, name="listings"),
         logins=Offload(4, name="logins"),
         audit=house.services.audit.write,
     )
-
-
-def _running(server: FtpServer, house: Any, sessions: Sessions) -> RunningServer:
-    running = RunningServer(server, house, sessions, asyncio.get_running_loop())
-    for address in server.addresses:
-        if address.service == "ftp" and not running.port:
-            running = replace(running, port=address.port)
-        elif address.service == "ftps" and not running.implicit_port:
-            running = replace(running, implicit_port=address.port)
-    return running

@@ -11,26 +11,22 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 import asyncssh
-from tests.servers.loops import FACTORIES
-from tests.servers.running import CHEAP, LENIENT, NAME, PASSWORD
+from tests.servers.living import Living, living
+from tests.servers.running import LENIENT, NAME, PASSWORD, core_of
 
-from homeport.core.home import Home
 from homeport.core.key_login import KeyLogin
-from homeport.core.login import Login
 from homeport.core.login_guard import LoginGuard
-from homeport.core.passwords import PasswordVerifier
 from homeport.core.sessions import SessionLimits, Sessions
 from homeport.core.ssh_keys import SshKeys
 from homeport.servers.core_access import CoreAccess
-from homeport.servers.offload import Offload
 from homeport.servers.ssh.server import SshServer
 from homeport.servers.ssh.settings import SshSettings, SshTimes
 
@@ -74,21 +70,18 @@ class Loop:
 
 
 @dataclass
-class RunningSsh:
+class RunningSsh(Living[SshServer]):
     """The server, the threads it lives in, and the way to its loop."""
 
-    server: SshServer
     house: Any
-    sessions: Sessions
     keys: SshKeys
-    loop: asyncio.AbstractEventLoop
     clients: Loop
+    port: int
     host: str = "127.0.0.1"
-    port: int = 0
 
-    def wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run something in the server's loop."""
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(PATIENCE_S)
+    @property
+    def sessions(self) -> Sessions:
+        return self.core.sessions
 
     async def connect(self, name: str = NAME, password: str | None = PASSWORD, **options: Any) -> Any:
         """A client's connection, for the clients' loop."""
@@ -108,67 +101,20 @@ def serving_ssh(
     house: Any, settings: SshSettings = SETTINGS, *, loop: str = "uvloop", limits: SessionLimits | None = None
 ) -> Iterator[RunningSsh]:
     """Serve `house` until the block ends. Nothing may be left of any client then."""
-    sessions = Sessions(limits)
-    started, stop = threading.Event(), asyncio.Event()
-    running: list[RunningSsh] = []
-    failure: list[BaseException] = []
-    clients = Loop()
 
-    async def main() -> None:
-        core = ssh_core(house, sessions)
-        server = SshServer(replace(settings, host_keys=(str(_key_file(house.root)),)), core)
-        try:
-            await server.bind()
-            await server.serve()
-            keys = SshKeys(house.database)
-            this = RunningSsh(server, house, sessions, keys, asyncio.get_running_loop(), clients)
-            running.append(replace(this, port=server.addresses[0].port))
-            started.set()
-            await stop.wait()
-        finally:
-            await server.close()
-            for threads in (core.files, core.listings, core.logins):
-                threads.close()
+    def build() -> tuple[SshServer, CoreAccess]:
+        core = ssh_core(house, Sessions(limits))
+        return SshServer(replace(settings, host_keys=(str(_key_file(house.root)),)), core), core
 
-    def live() -> None:
-        try:
-            with asyncio.Runner(loop_factory=FACTORIES[loop], debug=False) as runner:
-                runner.run(main())
-        except BaseException as error:
-            failure.append(error)
-            started.set()
-
-    thread = threading.Thread(target=live, name="server")
-    thread.start()
-    assert started.wait(PATIENCE_S)
-    try:
-        if failure:
-            raise failure[0]
-        yield running[0]
-    finally:
-        if running:
-            running[0].loop.call_soon_threadsafe(stop.set)
-        thread.join(PATIENCE_S)
-        clients.close()
-        assert not thread.is_alive()
-    if failure:
-        raise failure[0]
-    assert len(sessions) == 0
+    with closing(Loop()) as clients, living(build, loop) as found:
+        port = found.server.addresses[0].port
+        yield RunningSsh(found.server, found.core, found.loop, house, SshKeys(house.database), clients, port)
 
 
 def ssh_core(house: Any, sessions: Sessions) -> CoreAccess:
     """What the server is given of the house."""
     guard = LoginGuard(house.database, getattr(house, "guard", LENIENT))
-    return CoreAccess(
-        login=Login(house.accounts, PasswordVerifier(2, cost=CHEAP), guard),
-        sessions=sessions,
-        open_home=lambda account, record: Home(account, house.services, record),
-        files=Offload(16, name="files"),
-        listings=Offload(16, few=2, patience_s=0.25, name="listings"),
-        logins=Offload(4, name="logins"),
-        audit=house.services.audit.write,
-        keys=KeyLogin(house.accounts, SshKeys(house.database), guard),
-    )
+    return replace(core_of(house, sessions), keys=KeyLogin(house.accounts, SshKeys(house.database), guard))
 
 
 def _key_file(folder: Path) -> Path:
