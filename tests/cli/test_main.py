@@ -6,11 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 from tests.cli.conftest import Run
 
 import homeport
+from homeport.cli.cmd_chat import command as chat
 from homeport.cli.main import VERBS, cli
 
 HEAVY = {"sqlalchemy", "pydantic", "alembic", "asyncio", "cryptography", "rich", "homeport.daemon.services"}
@@ -138,3 +140,8 @@ def test_interrupted(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("homeport.daemon.control_client.ask", interrupted)
     assert run("who").code == 130
+
+
+def test_the_chat_offers_no_option_that_says_nothing_to_hptp() -> None:
+    offered = {name for option in chat.params if isinstance(option, click.Option) for name in option.opts}
+    assert offered == {"--no-udp", "--fingerprint", "--password-stdin", "--timeout", "--json"}

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 @click.argument("url", metavar="hp://NAME@HOST")
 @click.argument("room", metavar="[ROOM]", required=False)
 @click.option("--no-udp", is_flag=True, help="Do not try UDP; everything goes over HPTP.")
-@options.connects
-@options.as_json
+@options.connects_by_hptp
+@click.option("--json", "as_json", is_flag=True, help="Print and read JSON, one object a line.")
 def command(url: str, room: str | None, no_udp: bool, as_json: bool, how: options.How) -> None:
     """Talk in ROOM, or to one person as @NAME. /help lists the commands, Tab completes names, Ctrl-D leaves.
 

@@ -6,7 +6,7 @@ They arrive as two values, `how` to connect and `moving` files, so that verbs st
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,14 +43,21 @@ class Moving:
     progress: str = "auto"
 
 
-_HOW = (
-    click.option("--plain", is_flag=True, help="Allow a connection without TLS: password and files can be read."),
-    click.option(
+_Options = dict[str, Callable[[Command], Command]]
+
+# Each under the name of what it sets.
+_HOW: _Options = {
+    "plain": click.option(
+        "--plain", is_flag=True, help="Allow a connection without TLS: password and files can be read."
+    ),
+    "fingerprint": click.option(
         "--fingerprint", metavar="sha256:...", help="The server's key; no other is accepted, no question asked."
     ),
-    click.option("--password-stdin", is_flag=True, help="Read the password's line from standard input."),
-    click.option("--charset", metavar="NAME", help="The server's charset for names, such as gb18030."),
-    click.option(
+    "password_stdin": click.option(
+        "--password-stdin", is_flag=True, help="Read the password's line from standard input."
+    ),
+    "charset": click.option("--charset", metavar="NAME", help="The server's charset for names, such as gb18030."),
+    "timeout_s": click.option(
         "--timeout",
         "timeout_s",
         metavar="SECONDS",
@@ -59,23 +66,24 @@ _HOW = (
         show_default=True,
         help="Give a silent connection up after so long.",
     ),
-    click.option(
+    "identity": click.option(
         "--identity",
         metavar="FILE",
         type=click.Path(dir_okay=False, path_type=Path),
         help="The private key to log in with; for sftp://.",
     ),
-)
-_MOVING = (
-    click.option("--jobs", metavar="N", type=click.IntRange(1, 32), help="Files at a time.  [default: 4]"),
-    click.option(
+}
+_HOW_BY_HPTP: _Options = {name: _HOW[name] for name in ("fingerprint", "password_stdin", "timeout_s")}
+_MOVING: _Options = {
+    "jobs": click.option("--jobs", metavar="N", type=click.IntRange(1, 32), help="Files at a time.  [default: 4]"),
+    "progress": click.option(
         "--progress",
         type=click.Choice(["auto", "plain", "json", "none"]),
         default="auto",
         show_default=True,
         help="How to show it; auto draws bars where there is a terminal.",
     ),
-)
+}
 
 
 def connects(command: Command) -> Command:
@@ -83,21 +91,22 @@ def connects(command: Command) -> Command:
     return _packed(command, "how", How, _HOW)
 
 
+def connects_by_hptp(command: Command) -> Command:
+    """Adds those options of a connection that say something to HPTP; `command` gets them as `how`."""
+    return _packed(command, "how", How, _HOW_BY_HPTP)
+
+
 def transfers(command: Command) -> Command:
     """Adds the options of a connection and of transfers; `command` gets them as `how` and `moving`."""
     return _packed(connects(command), "moving", Moving, _MOVING)
 
 
-def _packed(
-    command: Command, name: str, kind: type[How | Moving], options: Iterable[Callable[[Command], Command]]
-) -> Command:
-    names = list(kind.__dataclass_fields__)
-
+def _packed(command: Command, name: str, kind: type[How | Moving], options: _Options) -> Command:
     @functools.wraps(command)
     def packed(*words: object, **given: object) -> object:
-        return command(*words, **{name: kind(**{each: given.pop(each) for each in names})}, **given)  # type: ignore[arg-type]
+        return command(*words, **{name: kind(**{each: given.pop(each) for each in options})}, **given)  # type: ignore[arg-type]
 
     whole: Command = packed
-    for option in reversed(tuple(options)):
+    for option in reversed(options.values()):
         whole = option(whole)
     return whole
