@@ -80,6 +80,15 @@ def test_an_interruption_at_any_block_costs_nothing(bench: Bench, abilities: Abi
     assert bench.heard(FileStarted)[0].offset == amount
 
 
+def test_a_file_of_several_pieces_goes_on(bench: Bench) -> None:
+    """A server may send dozens of them in turn: all would be half here after a cut, and come twice."""
+    bench.server.put("/a", DATA[: 700 * 1024])
+    cut_at(bench, 512 * 1024)
+    assert bench.get("/a", "a").is_clean
+    assert is_right(bench)
+    assert bench.server.moved == 188 * 1024
+
+
 def test_small_files_begin_again_without_a_question(bench: Bench) -> None:
     bench.server.put("/a", b"small" * 100)
     bench.server.block = 10

@@ -85,6 +85,16 @@ def test_an_interruption_at_any_block_costs_nothing(bench: Bench, abilities: Abi
     assert bench.heard(FileStarted)[0].offset == amount
 
 
+@KINDS
+def test_a_file_of_several_pieces_goes_on(bench: Bench, abilities: Abilities) -> None:
+    bench.server.abilities = abilities
+    bench.local("a", DATA[: 700 * 1024])
+    cut_at(bench, 512 * 1024)
+    put(bench)
+    assert bench.server.files["/a"].data == DATA[: 700 * 1024]
+    assert bench.server.moved == 188 * 1024
+
+
 @pytest.mark.parametrize("abilities", [OURS, HASHING, PLAIN], ids=["ours", "hashing", "plain"])
 def test_an_old_file_stays_whole_until_the_new_one_is(bench: Bench, abilities: Abilities) -> None:
     bench.server.abilities = abilities

@@ -46,3 +46,20 @@ def test_where_an_upload_starts(
         start_of("/f", present, offset=offset, append=append)
     size = max(whole or 0, stage or 0)
     assert str(caught.value) == f"/f: cannot restart at byte {offset}, only {size} bytes are there"
+
+
+@pytest.mark.parametrize(
+    ("whole", "stage", "expected"),
+    [
+        (10, 20, (STAGE, 10)),
+        (10, 10, (STAGE, 10)),
+        (10, 9, (WHOLE, 10)),
+        (10, None, (WHOLE, 10)),
+        (None, 10, (STAGE, 10)),
+    ],
+)
+def test_who_knows_the_stage_goes_on_with_it_though_the_old_file_is_as_long(
+    whole: int | None, stage: int | None, expected: tuple[Beginning, int]
+) -> None:
+    present = Present(whole, stage)
+    assert start_of("/f", present, offset=10, append=False, knows_stage=True) == Start(*expected)

@@ -17,10 +17,13 @@ from types import TracebackType
 
 from homeport.client.digesting import Hasher, feed
 from homeport.client.errors import ClientError, LocalFailed, NoRoom
+from homeport.client.flow import BLOCK_BYTES
 
 _SUFFIX = ".homeport-part"
 _NAME_MAX_BYTES = 255
-SIDE_FILE_FROM_BYTES = 1024 * 1024
+# Smaller files come in one piece: fetching one again is cheaper than verifying what is there. Of larger ones a server
+# may send dozens in turn, and each would be half here when the connection is cut.
+SIDE_FILE_FROM_BYTES = BLOCK_BYTES
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 

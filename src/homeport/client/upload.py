@@ -29,8 +29,9 @@ from homeport.client.upload_state import UploadState
 from homeport.protocols.rooms import Rooms
 
 MTIME_SLACK_S = 1.0
-# Below this nothing is kept of an unfinished upload: sending it again is cheaper than finding out.
-SMALL_BYTES = 1024 * 1024
+# Below this nothing is kept of an unfinished upload: it goes out in one piece, and sending that again is cheaper than
+# finding out.
+SMALL_BYTES = BLOCK_BYTES
 _ROOMS = 48  # buffers that are kept for a file's blocks, which may wait to be sent
 
 

@@ -314,14 +314,17 @@ class Home:
         append: bool = False,
         new: bool = False,
         expected_size: int | None = None,
+        knows_stage: bool = False,
     ) -> Upload:
         """Begin to store `path`: from its beginning, from byte `offset` on, or with `append` from its end on.
 
+        `knows_stage`: the peer has `partial_size`, and means by `offset` what that is of, not a file as long as that.
         `new` never replaces a file (AlreadyExists). An `expected_size` in bytes that has no room is refused at once.
         What was reserved before is used. Raises Busy while another upload of the path is under way, OffsetPastEnd.
         """
         reservation = self._take_reservation()
-        return self._begin(path, Wish(offset, append, expected_size, reservation), new=new)
+        wish = Wish(offset, append, expected_size, reservation, knows_stage=knows_stage)
+        return self._begin(path, wish, new=new)
 
     def begin_patch(
         self,

@@ -39,17 +39,18 @@ class Present:
 FROM_NOTHING = Start(Beginning.EMPTY, 0)
 
 
-def start_of(path: str, present: Present, *, offset: int | None, append: bool) -> Start:
+def start_of(path: str, present: Present, *, offset: int | None, append: bool, knows_stage: bool = False) -> Start:
     """Where an upload of `path` starts that asked for `offset` bytes in, or to `append`.
 
-    A restart at the very end of the whole file continues that file; any other goes on with the stage when it reaches so
-    far, else with the beginning of the whole file. Raises OffsetPastEnd when neither does.
+    A restart at the very end of the whole file continues that file, unless the peer is one that `knows_stage` and means
+    it; any other goes on with the stage when it reaches so far, else with the beginning of the whole file. Raises
+    OffsetPastEnd when neither does.
     """
     if append:
         return _at_the_end(present)
     if not offset:
         return FROM_NOTHING
-    if offset == present.whole:
+    if offset == present.whole and not (knows_stage and present.stage is not None and offset <= present.stage):
         return Start(Beginning.WHOLE, offset)
     if present.stage is not None and offset <= present.stage:
         return Start(Beginning.STAGE, offset)

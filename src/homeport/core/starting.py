@@ -34,6 +34,7 @@ class Wish(NamedTuple):
     expected_size: int | None = None
     reservation: Reservation | None = None
     kind: type[Upload] = Upload
+    knows_stage: bool = False  # the peer has asked for the stage's length: `offset` is not that of the file
 
 
 def start_upload(path: VirtualPath, wish: Wish, works: Works, stages: StageFolder, ended: Ended) -> Upload:
@@ -102,7 +103,7 @@ class _Start:
         if not wish.offset and not wish.append:  # as nearly all do
             return FROM_NOTHING
         present = Present(self._whole.size if self._whole else None, size)
-        return start_of(str(self._path), present, offset=wish.offset, append=wish.append)
+        return start_of(str(self._path), present, offset=wish.offset, append=wish.append, knows_stage=wish.knows_stage)
 
     def _drop_patches(self) -> None:
         with self._works.ledger.changing(self._works.account_id):

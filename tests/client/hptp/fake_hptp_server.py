@@ -309,7 +309,7 @@ def _put(session: Session, request: RequestReceived) -> None:
         missing(session, request, path)
         return
     kept = session.script.partials.get(path, b"")
-    if request.arguments.get("resume"):
+    if request.arguments.get("resume") and not request.arguments.get("offset"):
         digest = sha256(kept) if kept else None
         session.engine.send_head(request.stream, {"offset": len(kept), "prefix_sha256": digest})
     offset = request.arguments.get("offset", 0)

@@ -201,6 +201,22 @@ def test_resume(server: Running) -> None:
         assert client.get("/file") == BIG
 
 
+@pytest.mark.parametrize("arguments", [{"resume": True}, {"resume": True, "offset": len(BIG)}], ids=["asks", "knows"])
+def test_what_came_is_gone_on_with_though_the_old_file_is_as_long(
+    client: HptpClient, arguments: dict[str, Any]
+) -> None:
+    client.put("/file", bytes(len(BIG)))
+    stream = client.open("put", path="/file")
+    client.send_body(stream, BIG)
+    client.engine.cancel(stream, "cut off before it was answered")
+    with pytest.raises(Failed, match="cancelled"):
+        client.finish(stream)
+    stream = client.open("put", path="/file", **arguments)
+    client.engine.send_end(stream, {"size": len(BIG), "sha256": sha256(BIG)})
+    assert client.finish(stream).result()["sha256"] == sha256(BIG)
+    assert client.get("/file") == BIG
+
+
 def test_append_new_and_unique(client: HptpClient) -> None:
     client.put("/file", b"one")
     stream = client.open("put", path="/file", append=True)

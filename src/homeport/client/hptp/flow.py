@@ -119,7 +119,12 @@ class HptpFlow:
 
     async def open_writer(self, path: str, sending: Sending) -> HptpWriter:
         modified = None if sending.mtime_ns is None else nearest(sending.mtime_ns)
-        facts = (("size", sending.size), ("mtime_ns", modified), ("offset", sending.offset or None))
+        facts = (
+            ("size", sending.size),
+            ("mtime_ns", modified),
+            ("offset", sending.offset or None),
+            ("resume", True if sending.offset else None),  # what came, not a file that is as long
+        )
         wanted: dict[str, Json] = {"path": names.to_wire(path)} | {
             name: fact for name, fact in facts if fact is not None
         }

@@ -31,8 +31,8 @@ _COPIED_BYTES = 32 * 1024  # smaller pieces do not keep the large buffer that th
 def begin_put(session: HptpSession, request: Request) -> Work:
     """The kind of upload that `request` asks for. Raises Refused."""
     arguments = request.arguments
-    if sum(bool(arguments[name]) for name in ("offset", "resume", "append")) > 1:
-        raise Refused(MALFORMED, "offset, resume and append exclude each other")
+    if arguments["append"] and (arguments["offset"] or arguments["resume"]):
+        raise Refused(MALFORMED, "append excludes offset and resume")
     special = any(arguments[name] for name in ("offset", "resume", "append", "unique"))
     size = arguments["size"]
     if size is not None and size <= SMALL_BYTES and not special:
@@ -60,7 +60,7 @@ def _begin(home: Home, arguments: Arguments, *, offset: int | None, size: int | 
     if arguments["unique"]:
         path, new = home.unique_name(path), True
     begin: Callable[[], Upload] = lambda: home.begin_upload(  # noqa: E731 - done once, or twice
-        path, offset=offset, append=arguments["append"], new=new, expected_size=size
+        path, offset=offset, append=arguments["append"], new=new, expected_size=size, knows_stage=arguments["resume"]
     )
     try:
         upload = begin()
@@ -242,7 +242,7 @@ class LargePut(Brief):
             self._begun = True
             session.hold_no_more(self._request.stream)
             session.record.begin("upload", str(upload.path), total_bytes=arguments["size"])
-            if arguments["resume"]:
+            if arguments["resume"] and not arguments["offset"]:
                 prefix = await session.call(upload.sha256_so_far) if upload.offset else None
                 session.engine.send_head(self._request.stream, {"offset": upload.offset, "prefix_sha256": prefix})
                 session.link.flush_soon()
@@ -258,7 +258,7 @@ class LargePut(Brief):
     def _open(self, home: Home) -> Upload:
         arguments = self._request.arguments
         offset = arguments["offset"] or None
-        if arguments["resume"]:
+        if arguments["resume"] and not offset:
             offset = home.partial_size(arguments["path"]) or None
         return _begin(home, arguments, offset=offset, size=arguments["size"])
 
