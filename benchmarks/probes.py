@@ -71,7 +71,9 @@ def _fill(path: Path, size: int) -> None:
 
 
 def bulk(target: Target, workspace: Path, *, upload: bool, tls: bool, sessions: int) -> Figures:
-    """`sessions` copies of curl, 1 GiB each: MB/s of all together, and the server's CPU seconds a GiB."""
+    """`sessions` copies of curl, 1 GiB each: MB/s of all together, without the log-ins; what the slowest log-in took;
+    and the server's CPU seconds a GiB, with the log-ins'.
+    """
     source = workspace / "upload.bin"
     if upload and not source.exists():
         _fill(source, GIB)
@@ -82,19 +84,39 @@ def bulk(target: Target, workspace: Path, *, upload: bool, tls: bool, sessions: 
         ["-T", str(source), f"{url}in.{n}"] if upload else ["-o", "/dev/null", f"{url}large.bin"]
         for n in range(sessions)
     ]
-    before, began = target.cpu_s(tls=tls), time.monotonic()
-    running = [
-        subprocess.Popen(["curl", "-sS", "--fail", "-u", f"{USER}:{PASSWORD}", *scheme, *words]) for words in what
-    ]
-    codes = [process.wait(300) for process in running]
-    took = time.monotonic() - began
+    before = target.cpu_s(tls=tls)
+    running = [_Curl([*scheme, *words]) for words in what]
+    codes = [curl.wait() for curl in running]
     if any(codes):
         raise RuntimeError(f"{target.name}: curl ended with {codes}")
+    times = [curl.times() for curl in running]
+    took = max(ended for _, _, ended in times) - min(begun for _, begun, _ in times)
     time.sleep(0.1)  # a forked session is reaped a moment later, and its seconds count then
     spent = target.cpu_s(tls=tls) - before
     for number in range(sessions if upload else 0):
         (target.home / f"in.{number}").unlink(missing_ok=True)
-    return {"MB/s": sessions * GIB / took / 1e6, "cpu_s/GiB": spent / sessions}
+    login_ms = max(begun - started for started, begun, _ in times) * 1e3
+    return {"MB/s": sessions * GIB / took / 1e6, "cpu_s/GiB": spent / sessions, "login_ms": login_ms}
+
+
+class _Curl:
+    """One transfer by curl, whose own clock tells the log-in from the transfer: there is a row for log-ins."""
+
+    def __init__(self, words: list[str]) -> None:
+        command = ["curl", "-sS", "--fail", "-u", f"{USER}:{PASSWORD}", "-w", "%{time_pretransfer} %{time_total}"]
+        self._told = ""
+        self._started = time.monotonic()
+        self._process = subprocess.Popen([*command, *words], stdout=subprocess.PIPE, text=True)
+
+    def wait(self) -> int:
+        """Its exit code, when it has ended."""
+        self._told, _ = self._process.communicate(timeout=300)
+        return self._process.returncode
+
+    def times(self) -> tuple[float, float, float]:
+        """When it was started, when its transfer began, and when it ended, by the monotonic clock. After `wait`."""
+        begun, ended = (self._started + float(seconds) for seconds in self._told.split())
+        return self._started, begun, ended
 
 
 class Session:
