@@ -7,6 +7,7 @@ take as long as it is there, `slow-drain` makes draining take until its deadline
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -37,7 +38,7 @@ class FakeServer:
         self.addresses = (Address("ftp", "127.0.0.1", ftp.port),)
 
     async def _greet(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(f"{os.getpid()}\n".encode())
+        writer.write(f"{os.getpid()}\n{gc.get_threshold()[0]} {gc.get_freeze_count() > 0}\n".encode())
         writer.close()
 
     async def serve(self) -> None:

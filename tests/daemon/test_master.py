@@ -41,6 +41,24 @@ def test_one_ready_line_and_a_status(start: Start) -> None:
     assert not running.instance.control_socket.exists()
 
 
+def test_a_worker_searches_for_circles_among_new_objects_and_rarely(start: Start) -> None:
+    port = start().status()["services"]["ftp"]["port"]
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection, connection.makefile() as lines:
+        assert lines.read().splitlines()[1] == "10000 True"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_what_workers_counted_in_goes_with_a_clean_stop_and_stays_after_another(start: Start, number: int) -> None:
+    running = start()
+    counted = [running.instance.run / name for name in ("sessions-0.tally", "sessions-1.tally", "sessions.lock")]
+    for path in counted:
+        path.touch()
+    running.process.send_signal(number)
+    running.process.wait(60)
+    assert [path.exists() for path in counted] == [number == signal.SIGKILL] * 3
+    assert (running.instance.run / "server.lock").exists()
+
+
 def test_all_workers_share_the_port_that_was_found(start: Start) -> None:
     running = start("workers=3")
     pids = set(running.worker_pids())

@@ -5,6 +5,7 @@ The one rule: what is read here decides nothing but that; a place that is writte
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -14,6 +15,8 @@ _PORT = 2120
 _GO_THERE = frozenset(
     {"ls", "get", "put", "sync", "cat", "mkdir", "mv", "rm", "stat", "hash", "df", "shell"}
 )  # fmt: skip
+# New objects before they are searched for circles: a command makes none to speak of, and ends soon.
+_SEARCHED_AFTER = 50_000
 _HELP = frozenset({"-h", "--help"})
 
 
@@ -35,6 +38,7 @@ def server_of(words: Sequence[str]) -> tuple[str, int] | None:
 
 def main() -> NoReturn:
     """The entry point of the installed command."""
+    gc.set_threshold(_SEARCHED_AFTER)
     server = server_of(sys.argv[1:])
     if server is not None:
         from homeport.client.hptp import head_start
