@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from homeport.core.errors import StorageFailed
-from homeport.core.tally import NOBODY, Lonely, SharedTally, Tally, key_of
+from homeport.core.tally import NOBODY, Lonely, SharedTally, Tally, clear, key_of
 
 ANN, BOB = key_of("ann"), key_of("bob")
 HERE, THERE = key_of("here"), key_of("there")
@@ -39,6 +39,17 @@ def seen(tally: Tally, *keys: bytes) -> tuple[int, ...]:
     """How many sessions of others there are, and how many of these have each of the keys."""
     with tally.alone() as others:
         return others.total, *(others.of(key) for key in keys)
+
+
+def test_files_of_processes_that_are_gone_are_removed(tmp_path: Path, make: Make) -> None:
+    for slot in range(3):
+        make(slot).close()
+    (tmp_path / "server.lock").touch()
+    (tmp_path / "sessions-9.tally").mkdir()  # cannot be removed so
+    assert len(list(tmp_path.iterdir())) == 6
+    for _ in range(2):
+        clear(tmp_path)
+        assert {path.name for path in tmp_path.iterdir()} == {"server.lock", "sessions-9.tally"}
 
 
 def test_keys_differ_and_stand_for_any_text() -> None:

@@ -1,7 +1,8 @@
 """How many sessions the other worker processes of this machine have, so that limits hold for all of them together.
 
 The one rule: each process writes its own file alone, and its file counts only while it lives: a lock on the file, which
-the kernel drops with the process, tells the others. So nothing has to be tidied up after a worker that was killed.
+the kernel drops with the process, tells the others. So nothing has to be tidied up after a worker that was killed; when
+all are gone, `clear` takes the files away.
 
 A file is a head of 16 bytes, which begins with the number of sessions, and a row of 16 bytes for each of them: 8 that
 stand for its address, 8 for its account (zeros: none).
@@ -16,7 +17,7 @@ import heapq
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -187,6 +188,13 @@ class SharedTally:
     def _write_count(self, change: int) -> None:
         self._count += change
         os.pwrite(self._own, self._count.to_bytes(_ROW, "little"), 0)
+
+
+def clear(folder: Path) -> None:
+    """Remove the files of processes that are all gone. What cannot be removed stays, and does no harm."""
+    for path in (folder / "sessions.lock", *folder.glob("sessions-*.tally")):
+        with suppress(OSError):
+            path.unlink()
 
 
 def _abandoned(peer: int) -> bool:

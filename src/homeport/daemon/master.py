@@ -23,6 +23,7 @@ from homeport.config.model import Settings
 from homeport.config.problems import ConfigError
 from homeport.config.processors import worker_count
 from homeport.config.reloading import changes, effective
+from homeport.core import tally
 from homeport.core.audit import AuditLog
 from homeport.core.audit_events import ConfigReloaded, Who
 from homeport.daemon.control_server import ControlServer
@@ -205,6 +206,7 @@ class Master:
         for worker in self._workers.values():
             worker.kill()
         await everyone
+        await asyncio.to_thread(tally.clear, self._instance.run)
 
     async def _end_when_asked(self) -> None:
         await self._end_asked.wait()
