@@ -51,13 +51,14 @@ def main() -> None:
 
 
 def measure(row: Row, targets: list[Target], rounds: int) -> list[Outcome]:
-    """One row, and those beside it: the servers in turn, `rounds` times over.
+    """One row, and those beside it: the servers in turn, `rounds` times over, each round begun by another one.
 
     A server that cannot do the work, for whatever reason, is left out and named; the others go on.
     """
     found: dict[str, list[Figures]] = {target.name: [] for target in targets if row.applies_to(target)}
-    for _ in range(rounds):
-        for target in targets:
+    for number in range(rounds):
+        first = number % len(targets)  # who begins finds the machine colder than those who follow
+        for target in targets[first:] + targets[:first]:
             if target.name not in found:
                 continue
             figures = _tried(row, target)

@@ -215,6 +215,35 @@ def test_a_download_is_whole(pair: tuple[DataConnection, socket.socket], size: i
     os.close(source.file)
 
 
+@pytest.mark.parametrize("size", [0, 1, 128 * 1024, 300_000])
+def test_a_private_file_is_whole_though_its_blocks_share_one_buffer_and_go_in_parts(size: int) -> None:
+    class Private:
+        """A private connection that takes 50,000 bytes at once."""
+
+        is_private = True
+
+        def __init__(self) -> None:
+            self.taken: list[bytes] = []
+            self.buffers: list[object] = []
+
+        def send(self, data: memoryview, flags: int = 0) -> int:
+            self.taken.append(bytes(data[:50_000]))
+            self.buffers.append(data.obj)
+            return len(self.taken[-1])
+
+        def end(self, *, must_arrive: bool) -> None:
+            assert must_arrive
+
+    data = os.urandom(size)
+    private, source = Private(), Source(data)
+    flow = SendFile(cast(DataConnection, private), source, lambda: None)
+    sent = list(iter(lambda: flow.move(1 << 20), 0))
+    assert b"".join(private.taken) == data
+    assert sum(sent) == size
+    assert len({id(buffer) for buffer in private.buffers}) == min(size, 1)
+    os.close(source.file)
+
+
 def test_a_file_that_is_cut_meanwhile_is_an_error(pair: tuple[DataConnection, socket.socket]) -> None:
     source = Source(b"0123456789", cut_to=4)
     flow = SendFile(pair[0], source, source.unreachable)

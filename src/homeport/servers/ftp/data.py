@@ -212,8 +212,9 @@ class DataConnection:
         if failed is not None:
             raise failed
         filled, size = 0, len(buffer)
+        read = cast(Callable[[int, memoryview], int], tls.read)
         try:
-            while filled < size and (count := cast(int, tls.read(size - filled, buffer[filled:]))):
+            while filled < size and (count := read(size - filled, buffer[filled:])):
                 filled += count
         except ssl.SSLWantReadError:
             if not filled:

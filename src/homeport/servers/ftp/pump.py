@@ -204,7 +204,7 @@ class SendFile:
     `source` is a Download; `finish` is called when all is sent.
     """
 
-    __slots__ = ("_ahead", "_connection", "_fd", "_finish", "_source")
+    __slots__ = ("_ahead", "_block", "_connection", "_fd", "_finish", "_source")
 
     def __init__(self, connection: DataConnection, source: FileSource, finish: Callable[[], None]) -> None:
         self._connection = connection
@@ -212,6 +212,7 @@ class SendFile:
         self._finish = finish
         self._fd = source.fileno()
         self._ahead = _NOTHING  # read and not sent
+        self._block: memoryview | None = None  # kept: to clear new memory for each block takes its time
 
     def move_now(self, most: int) -> int:
         """See Flow."""
@@ -239,7 +240,7 @@ class SendFile:
             return self._send_ahead()
         left = self._source.size - self._source.position
         if left > 0 and self._connection.is_private:
-            block = memoryview(bytearray(min(left, _PRIVATE_BYTES)))
+            block = self._block = self._block or memoryview(bytearray(min(left, _PRIVATE_BYTES)))
             self._ahead = block[: self._source.read_into(block)]
             return self._send_ahead()
         if left > 0:
