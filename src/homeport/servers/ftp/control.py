@@ -168,8 +168,7 @@ class ControlConnection(asyncio.Protocol):
 
     def flush(self) -> None:
         """See session.Wire. What a reply sets free, such as the next command, has its turn after the handler."""
-        if not self._advancing:
-            self._write_output()
+        if not self._advancing and self._write_output() and self._engine.has_news:
             self._loop.call_soon(self._advance)
 
     def write(self, data: bytes) -> None:

@@ -88,62 +88,56 @@ class Buffers:
             self._kept.append(buffer)
 
 
-class Meter:
-    """How far a transfer is; the thread writes, the loop reads. `started_at` and `last_at` by the monotonic clock.
+class Mover:
+    """Moves what one transfer moves, in steps, one at a time: `step` in a thread, `step_now` and everything else on the
+    loop. It needs a `connection` and a `flow` first.
 
-    `record` shows it to whoever asks who is connected.
+    How far it is: `moved` bytes, `started_at` and `last_at` by the monotonic clock; the thread writes, the loop reads.
+    `record` shows it to whoever asks who is connected. `stopped`, why it is to move no more, is set from the loop; a
+    step ends at the next chance.
     """
 
-    __slots__ = ("bytes", "clock", "last_at", "record", "started_at")
+    __slots__ = (
+        "_linger_s", "bucket", "connection", "flow", "last_at", "moved", "offload", "pause_s", "record", "started_at",
+        "stopped",
+    )  # fmt: skip
 
-    def __init__(self, record: SessionRecord | None = None, clock: Callable[[], float] = time.monotonic) -> None:
-        self.record = record
-        self.clock = clock
-        self.bytes = 0
-        self.started_at = self.last_at = clock()
-
-    def count(self, amount: int) -> float:
-        """Note `amount` bytes; the time now."""
-        self.bytes += amount
-        if self.record is not None:
-            self.record.moved_bytes = self.bytes
-        self.last_at = self.clock()
-        return self.last_at
-
-
-class Mover:
-    """Runs one flow in steps, one at a time: `step` in a thread, `step_now` and everything else on the loop."""
-
-    __slots__ = ("_connection", "_flow", "_linger_s", "_meter", "bucket", "offload", "pause_s", "stopped")
+    flow: Flow
 
     def __init__(
         self,
-        connection: DataConnection,
-        flow: Flow,
-        meter: Meter,
         offload: Offload,
-        *,
         bucket: Bucket | None = None,
+        record: SessionRecord | None = None,
         linger_s: float = 0.05,
     ) -> None:
-        self._connection = connection
-        self._flow = flow
-        self._meter = meter
         self.offload = offload
         self.bucket = bucket
+        self.record = record
         self._linger_s = linger_s
         self.pause_s = 0.0
-        self.stopped = False  # set from the loop; the step ends at the next chance
+        self.stopped: str | None = None
+        self.connection: DataConnection | None = None
+        self.moved = 0
+        self.started_at = self.last_at = time.monotonic()
+
+    def count(self, amount: int) -> float:
+        """Note `amount` bytes; the time now."""
+        self.moved += amount
+        if self.record is not None:
+            self.record.moved_bytes = self.moved
+        self.last_at = now = time.monotonic()
+        return now
 
     def step_now(self) -> Wants:
         """As `step`, on the loop: THREAD when what follows could hold it up."""
-        meter, flow = self._meter, self._flow
+        flow = self.flow
         try:
-            while not self.stopped and meter.bytes <= _ON_LOOP_BYTES:
+            while self.stopped is None and self.moved <= _ON_LOOP_BYTES:
                 moved = flow.move_now(_ON_LOOP_BYTES)
                 if moved == 0:
                     return _DONE
-                now = meter.count(moved)
+                now = self.count(moved)
                 if self.bucket is not None and (delay := self.bucket.delay(now, moved)) > 0:
                     self.pause_s = delay
                     return Wants.PAUSE
@@ -158,9 +152,9 @@ class Mover:
         most = _SENDFILE_BYTES if self.bucket is None else BUFFER_BYTES
         budget_s = self._linger_s
         turn_ends_at = time.monotonic() + _TURN_S
-        while not self.stopped:
+        while self.stopped is None:
             try:
-                moved = self._flow.move(most)
+                moved = self.flow.move(most)
             except NotReady as waiting:
                 budget_s = self._linger(waiting.side, budget_s)
                 if not budget_s:
@@ -170,7 +164,7 @@ class Mover:
                 moved = None
             if moved == 0:
                 return Wants.DONE
-            now = time.monotonic() if moved is None else self._meter.count(moved)
+            now = time.monotonic() if moved is None else self.count(moved)
             if self.bucket is not None and moved and (delay := self.bucket.delay(now, moved)) > 0:
                 self.pause_s = delay
                 return Wants.PAUSE
@@ -183,11 +177,12 @@ class Mover:
 
         The budget is a whole step's: a peer that sends one byte at a time soon gives the thread back.
         """
+        assert self.connection is not None
         poller = select.poll()
-        poller.register(self._connection.fd, select.POLLIN if side is Side.READ else select.POLLOUT)
+        poller.register(self.connection.fd, select.POLLIN if side is Side.READ else select.POLLOUT)
         give_up_at = time.monotonic() + budget_s
         left_s = budget_s
-        while left_s > 0 and not self.stopped and not self.offload.crowded:
+        while left_s > 0 and self.stopped is None and not self.offload.crowded:
             ready = poller.poll(min(_LINGER_SLICE_MS, left_s * 1000))
             left_s = give_up_at - time.monotonic()
             if ready:
@@ -311,10 +306,10 @@ class Receive:
     """The client's bytes into `write`, to the clean end; `finish` then flushes what a decoder still holds.
 
     With `haste` they may be called on the loop, and again in a thread after a WouldBlock, which changes nothing.
-    With a `meter`, which is to count what came, an upload whose end has come with its last bytes is stored in one step.
+    With `count`, which is to note what came, an upload whose end has come with its last bytes is stored in one step.
     """
 
-    meter: Meter | None = None
+    count: Callable[[int], object] | None = None
 
     def __init__(
         self,
@@ -350,9 +345,9 @@ class Receive:
 
     def _take_all(self, most: int) -> int:
         received = self._take_in(most)
-        if self.meter is None or not 0 < received < most or not self._connection.has_ended():
+        if self.count is None or not 0 < received < most or not self._connection.has_ended():
             return received
-        self.meter.count(received)
+        self.count(received)
         return self._conclude()
 
     def _conclude(self) -> int:

@@ -21,7 +21,7 @@ from homeport.servers.ftp.addresses import Ip
 from homeport.servers.ftp.data import Socket
 from homeport.servers.ftp.errors import Refused
 from homeport.servers.ftp.front import Front
-from homeport.servers.ftp.pump import Bucket, Meter
+from homeport.servers.ftp.pump import Bucket
 from homeport.servers.readiness import Waits
 
 P = ParamSpec("P")
@@ -67,7 +67,8 @@ class Endpoint(Protocol):
 class Running(Protocol):
     """The Transfer under way, as far as other commands concern themselves with it."""
 
-    meter: Meter
+    moved: int
+    started_at: float
 
     @property
     def title(self) -> str:

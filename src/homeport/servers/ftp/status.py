@@ -43,8 +43,8 @@ def _lines(session: FtpSession) -> list[str]:
     if transfer is None:
         lines.append("No transfer is running")
     else:
-        seconds = max(time.monotonic() - transfer.meter.started_at, 0.001)
-        done = transfer.meter.bytes
+        seconds = max(time.monotonic() - transfer.started_at, 0.001)
+        done = transfer.moved
         lines.append(f"{transfer.title}: {done} bytes so far, {done / seconds:.0f} bytes/s")
     return lines
 

@@ -12,7 +12,7 @@ import time
 from homeport.core.errors import HomeportError
 from homeport.protocols.ftp.settings import Protection
 from homeport.servers.ftp.data import DataConnection, DataError, DataLost, DataRefused
-from homeport.servers.ftp.pump import Flow, Handshake, Meter, Mover, Wants
+from homeport.servers.ftp.pump import Flow, Handshake, Mover, Wants
 from homeport.servers.ftp.session import FtpSession
 from homeport.servers.readiness import Side, Waits, Woken
 
@@ -41,41 +41,29 @@ _DONE = Wants.DONE
 _PRIVATE = Protection.PRIVATE
 
 
-class Transfer:
+class Transfer(Mover):
     """What a session transfers now: `name` is its path. Made by a handler, used in one `with`."""
 
-    __slots__ = (
-        "_bucket", "_connection", "_deed", "_ended_well", "_mover", "_name", "_owner", "_session", "_stopped",
-        "_threads", "_waits", "meter",
-    )  # fmt: skip
+    __slots__ = ("_deed", "_name", "_owner", "_session", "_waits")
 
     def __init__(self, session: FtpSession, deed: Deed, name: str, *, size: int | None = None) -> None:
-        assert session.record is not None
-        front = session.front
+        record, account, core = session.record, session.account, session.front.core
+        assert record is not None
+        if deed is _LISTING:
+            super().__init__(core.listings, None, record)
+        else:
+            super().__init__(core.files, session.bucket(account, upload=deed is _UPLOAD), record)
+        record.begin(deed.noun, name, total_bytes=size)
+        self._session = session
         self._deed = deed
         self._name = name
-        self.meter = Meter(session.record)
-        session.record.begin(deed.noun, name, total_bytes=size)
-        self._session = session
-        account = session.account
         self._owner = account.id
-        self._threads = front.core.listings if deed is _LISTING else front.core.files
-        self._bucket = None if deed is _LISTING else session.bucket(account, upload=deed is _UPLOAD)
         self._waits: Waits | None = None  # a small download never waits
-        self._connection: DataConnection | None = None
-        self._mover: Mover | None = None
-        self._stopped: str | None = None
-        self._ended_well = False
 
     @property
     def title(self) -> str:
         """Such as `Sending /file`."""
         return f"{self._deed.participle} {self._name}"
-
-    @property
-    def is_unbridled(self) -> bool:
-        """Whether no rate limit can make it pause."""
-        return self._bucket is None
 
     def __enter__(self) -> Transfer:
         self._session.transfer = self
@@ -85,34 +73,32 @@ class Transfer:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._session.transfer = None
-        if self.meter.record is not None:
-            self.meter.record.rest()
-        connection, self._connection = self._connection, None
+        assert self.record is not None
+        self.record.rest()
+        connection, self.connection = self.connection, None
         if connection is None:
             return
         front = self._session.front
-        if self._ended_well and connection.is_private:
+        if error is None and connection.is_private:
             front.farewells.add(connection, front.settings.times.linger_s)
-        elif isinstance(error, HomeportError) and self._stopped is None:
+        elif isinstance(error, HomeportError) and self.stopped is None:
             front.farewells.hold(connection, front.settings.times.linger_s)
         else:
             connection.close()
 
     def stop(self, reason: str) -> None:
         """End it soon, from the loop; the handler gets Stopped with `reason`."""
-        if self._stopped is None:
-            self._stopped = reason
-        if self._mover is not None:
-            self._mover.stopped = True
+        if self.stopped is None:
+            self.stopped = reason
         if self._waits is not None:
             self._waits.interrupt()
-        if self._connection is not None:
-            self._connection.interrupt()
+        if self.connection is not None:
+            self.connection.interrupt()
 
     def check(self) -> None:
         """Raise Stopped when it was stopped. In every thread; to be asked before an upload is put in place."""
-        if self._stopped is not None:
-            raise Stopped(self._stopped)
+        if self.stopped is not None:
+            raise Stopped(self.stopped)
 
     async def connect(self, announcement: str) -> DataConnection:
         """Say 150 and get the data connection, with TLS where PROT P says so. Raises DataRefused, Stopped."""
@@ -130,40 +116,36 @@ class Transfer:
                 raise
         finally:
             endpoint.close()
-        connection = DataConnection(found, require_close_notify=session.front.settings.require_close_notify)
-        self._connection = connection
+        settings = session.front.settings
+        self.connection = connection = DataConnection(found, require_close_notify=settings.require_close_notify)
         if session.settings.protection is _PRIVATE:
             await self._secure(connection)
         return connection
 
-    async def pump(self, flow: Flow) -> None:
-        """Run `flow` to its end. Raises what it raises, DataLost when it stalls, Stopped."""
-        assert self._connection is not None
-        mover = Mover(self._connection, flow, self.meter, self._threads, bucket=self._bucket)
-        await self._run(mover, self._session.front.settings.times.data_s)
-        self._ended_well = True
-
     async def _secure(self, connection: DataConnection) -> None:
-        front = self._session.front
+        settings = self._session.front.settings
         if self._session.tls_context is None:
             raise DataRefused("There is no TLS session that the data connection could belong to.", 522)
         connection.start_tls(self._session.tls_context)
         try:
-            mover = Mover(connection, Handshake(connection), self.meter, front.files)
-            await self._run(mover, front.settings.times.handshake_s)
+            await self.pump(Handshake(connection), settings.times.handshake_s)
         except DataLost as error:
             raise DataRefused("The TLS handshake of the data connection did not end in time.") from error
-        if front.settings.data_tls_resumption == "require" and not connection.resumed:
+        if settings.data_tls_resumption == "require" and not connection.resumed:
             raise DataRefused("The data connection must resume the TLS session of the control connection.", 522)
 
-    async def _run(self, mover: Mover, patience_s: float) -> None:
-        self._mover = mover
+    async def pump(self, flow: Flow, patience_s: float | None = None) -> None:
+        """Run `flow` to its end; `patience_s`: how long it may stand still, by default as the settings say.
+
+        Raises what it raises, DataLost when it stalls, Stopped.
+        """
+        self.flow = flow
         pace: _Pace | None = None  # whoever never waits does not creep
         on_loop = True
         self.check()
         while True:
             try:
-                wants = mover.step_now() if on_loop else await mover.offload.run_for(self._owner, mover.step)
+                wants = self.step_now() if on_loop else await self.offload.run_for(self._owner, self.step)
             except DataError:
                 self.check()  # a connection that was interrupted looks lost
                 raise
@@ -173,44 +155,48 @@ class Transfer:
             if wants is Wants.THREAD:
                 on_loop = False
                 continue
-            if pace is None:
-                least = 0 if mover.bucket else self._session.front.settings.min_rate_bytes_per_s
-                pace = _Pace(self.meter, patience_s, least)
-            await self._wait(wants, mover.pause_s, patience_s)
+            pace = pace or self._pace(patience_s)
+            await self._wait(wants, pace.window_s)
             pace.check()
             self.check()
+
+    def _pace(self, patience_s: float | None) -> _Pace:
+        settings = self._session.front.settings
+        if patience_s is None:  # and a rate limit of ours is no fault of the client's
+            return _Pace(self, settings.times.data_s, 0 if self.bucket else settings.min_rate_bytes_per_s)
+        return _Pace(self, patience_s, settings.min_rate_bytes_per_s)
 
     def _waiting(self) -> Waits:
         if self._waits is None:
             self._waits = Waits(self._session.front.watch)
         return self._waits
 
-    async def _wait(self, wants: Wants, pause_s: float, patience_s: float) -> None:
-        assert self._connection is not None
+    async def _wait(self, wants: Wants, patience_s: float) -> None:
         if wants is Wants.TURN:
             return
         if wants is Wants.PAUSE:
-            await self._waiting().pause(pause_s)
+            await self._waiting().pause(self.pause_s)
             return
         side = Side.READ if wants is Wants.READ else Side.WRITE
-        if await self._waiting().ready(self._connection.fd, side, patience_s) is Woken.LATE:
+        assert self.connection is not None
+        if await self._waiting().ready(self.connection.fd, side, patience_s) is Woken.LATE:
             raise DataLost(f"Not a byte came or went for {patience_s:.0f} s.")
 
 
 class _Pace:
     """Whether a transfer creeps: fewer bytes than `least_bytes_per_s` over a whole window of `window_s`."""
 
-    def __init__(self, meter: Meter, window_s: float, least_bytes_per_s: int) -> None:
-        self._meter = meter
-        self._window_s = window_s
+    def __init__(self, mover: Mover, window_s: float, least_bytes_per_s: int) -> None:
+        self.window_s = window_s
+        self._mover = mover
         self._least = least_bytes_per_s * window_s
         self._window_from = time.monotonic()
-        self._bytes_then = meter.bytes
+        self._bytes_then = mover.moved
 
     def check(self) -> None:
         now = time.monotonic()
-        if now - self._window_from < self._window_s:
+        if now - self._window_from < self.window_s:
             return
-        if self._meter.bytes - self._bytes_then < self._least:
-            raise DataLost(f"Fewer than {self._least:.0f} bytes in {self._window_s:.0f} s are too slow.")
-        self._window_from, self._bytes_then = now, self._meter.bytes
+        if self._mover.moved - self._bytes_then < self._least:
+            raise DataLost(f"Fewer than {self._least:.0f} bytes in {self.window_s:.0f} s are too slow.")
+        self._window_from, self._bytes_then = now, self._mover.moved

@@ -131,8 +131,8 @@ async def _take_in(session: FtpSession, plan: _Plan, arrival: _Arrival) -> None:
         # A decoder does not take the same bytes twice, as it would have to after a WouldBlock.
         haste = session.front.files.haste if as_they_are(session.settings) else None
         flow = Receive(connection, write, finish, session.front.buffers, haste)
-        if transfer.is_unbridled:  # else it could be stopped after its end, in the pause for its last bytes
-            flow.meter = transfer.meter
+        if transfer.bucket is None:  # else it could be stopped after its end, in the pause for its last bytes
+            flow.count = transfer.count
         await transfer.pump(flow)
 
 
