@@ -47,4 +47,7 @@ def main() -> NoReturn:
         import homeport.client.hptp.securing  # noqa: F401 - what the thread needs next, while it waits
     from homeport.cli.main import cli
 
-    cli.main()
+    try:
+        cli.main()
+    finally:
+        gc.freeze()  # the process ends: its memory goes with it, unsearched
