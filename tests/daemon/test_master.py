@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 from tests.daemon.conftest import Running, alive, eventually
 
+from homeport.config.model import Settings
 from homeport.daemon.control_client import wait_until_ready
 from homeport.daemon.errors import ControlRefused, NotReady, NotRunning
 
@@ -248,11 +249,18 @@ def test_other_verbs(start: Start) -> None:
     assert running.ask("overrides") == {
         "overrides": ["ftp.port=0", "time.port=0", "ntp.port=0", "chat.port=0", "hptp.port=0", "ssh.port=0"]
     }
+    told = Settings.model_validate(running.ask("settings")["settings"])
+    assert (told.ftp.port, told.ssh.port, told.hptp.enabled) == (0, 0, True)
     refusals = [
         ("kick", {"target": "eve"}, "not-found", "no session and no account with a session is called 'eve'"),
         ("kick", {}, "usage", "target must be text"),
         ("account-changed", {"account_id": "x"}, "usage", "account_id must be a whole number"),
-        ("dance", {}, "usage", "no such verb; there are: status, who, kick, reload, stop, account-changed, overrides"),
+        (
+            "dance",
+            {},
+            "usage",
+            "no such verb; there are: status, who, kick, reload, stop, account-changed, overrides, settings",
+        ),
     ]
     for verb, arguments, kind, text in refusals:
         with pytest.raises(ControlRefused) as caught:

@@ -356,6 +356,26 @@ def test_reload_takes_a_new_certificate_and_greeting(tmp_path: Path) -> None:
         end(running)
 
 
+def test_a_broken_file_does_not_keep_the_administrator_from_a_running_server(server: Running) -> None:
+    directory = server.instance.directory
+    file = directory / "homeport.toml"
+    before = file.read_text(encoding="utf-8") if file.exists() else None
+    file.write_text("[ftp]\nprot = 2121\n", encoding="utf-8")
+    try:
+        assert "ftp.prot: unknown key; did you mean ftp.port?" in command(directory, "reload", code=2)
+        add(directory, "eve")
+        assert "eve" in [account["name"] for account in objects(directory, "user", "list")]
+        command(directory, "ban", "list")
+        command(directory, "room", "list")
+        command(directory, "user", "remove", "eve", "--delete-files", "--yes")
+    finally:
+        if before is None:
+            file.unlink()
+        else:
+            file.write_text(before, encoding="utf-8")
+    assert objects(directory, "status")[0]["state"] == "ready"
+
+
 def test_doctor_looks_at_a_running_server(server: Running) -> None:
     done = subprocess.run(
         [HOMEPORT, "doctor", "--json", "--dir", str(server.instance.directory)],

@@ -1,4 +1,6 @@
-"""How verbs get at an instance. One rule: they see the same settings as the running server, `--set` included."""
+"""How verbs get at an instance. One rule: they see the same settings as the running server, `--set` included, whatever
+is in the file meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +22,11 @@ _POLL_S = 0.05
 
 
 def settings_of(instance: Instance) -> Settings:
-    """The settings in force: the file's, and what the running server was started with on top. Raises ConfigError."""
+    """The settings in force: the running server's, else the file's. Raises ConfigError."""
     try:
-        overrides = ask(instance, "overrides")["overrides"]
+        return Settings.model_validate(ask(instance, "settings")["settings"])
     except (NotRunning, ControlFailed, ControlRefused):
-        overrides = []
-    return load(instance.directory, overrides)
+        return load(instance.directory)
 
 
 @contextmanager

@@ -90,6 +90,7 @@ class Master:
             "stop": self._stop,
             "account-changed": self._account_changed,
             "overrides": self._tell_overrides,
+            "settings": self._tell_settings,
         }
 
     async def run(self) -> None:
@@ -285,6 +286,9 @@ class Master:
 
     async def _tell_overrides(self, _: Message) -> Message:
         return {"overrides": list(self._overrides)}
+
+    async def _tell_settings(self, _: Message) -> Message:
+        return {"settings": self._settings.model_dump(mode="json")}
 
     async def _stop(self, request: Message) -> Message:
         self._ask_stop()
