@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 import random
 import socket
+import struct
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
@@ -15,7 +18,7 @@ from typing import Any
 import pytest
 from tests.servers.loops import Run, until
 
-from homeport.servers.datagrams import Datagrams, Door, Peer, Rules, open_datagrams
+from homeport.servers.datagrams import Ancillary, Counts, Datagrams, Door, Peer, Rules, _source_of, open_datagrams
 from homeport.servers.lifecycle import Address
 from homeport.servers.listening import Wish
 from homeport.servers.networks import Networks
@@ -85,6 +88,66 @@ def test_a_machine_without_ipv6_listens_on_ipv4(monkeypatch: pytest.MonkeyPatch)
         open_datagrams(Wish("echo", ("::",), 0))
     with pytest.raises(OSError, match="no IPv6"):
         open_datagrams(Wish("echo", ("::1",), 0))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the rest of 127.0.0.0/8 is no address of other systems")
+@pytest.mark.parametrize(
+    ("host", "asked"), [("0.0.0.0", "127.0.0.1"), ("0.0.0.0", "127.0.0.2"), ("0.0.0.0", "127.8.0.9"), ("::", "::1")]
+)
+def test_an_answer_comes_from_the_address_that_was_asked(run: Run, host: str, asked: str) -> None:
+    async def main() -> None:
+        kept: list[tuple[Door, Peer]] = []
+
+        def keep(data: bytes, peer: Peer, door: Door) -> bytes:
+            kept.append((door, peer))
+            return data
+
+        datagrams = Datagrams(open_datagrams(Wish("echo", (host,), 0)), Rules(), keep)
+        datagrams.open()
+        with contextlib.closing(datagrams):
+            port = datagrams.addresses[0].port
+            with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as client:
+                client.setblocking(False)
+                client.connect((asked, port))  # takes nothing from any other address
+                for _ in range(2):
+                    client.send(b"hello")
+                    assert await answer(client) == b"hello"
+                (door, peer), again = kept
+                assert (door, peer) == again
+                assert hash(door) == hash(again[0])
+                assert door.port == port
+                assert door.send(b"by the way", peer)
+                assert await answer(client) == b"by the way"
+
+    run(main())
+
+
+IN6 = (socket.IPPROTO_IPV6, 50)
+ANCILLARY = [
+    ([], None),
+    ([(0, 8, struct.pack("=i4s4s", 3, b"abcd", b"efgh"))], (0, 8, struct.pack("=i4s4s", 0, b"abcd", bytes(4)))),
+    ([(0, 8, b"cut")], None),
+    ([(0, 2, bytes(12)), (*IN6, struct.pack("=16sI", b"a" * 16, 3))], (*IN6, struct.pack("=16sI", b"a" * 16, 0))),
+    ([(*IN6, b"\xff" * 20)], None),  # a group's address is nobody's own
+]
+
+
+@pytest.mark.parametrize(("ancillary", "source"), ANCILLARY)
+def test_which_address_was_asked(ancillary: list[Ancillary], source: Ancillary | None) -> None:
+    assert _source_of(ancillary) == source
+
+
+def test_doors_are_equal_when_the_same_comes_out_of_both() -> None:
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as two,
+    ):
+        source = (0, 8, bytes(12))
+        doors = [Door(one, 1, Counts()), Door(two, 1, Counts()), Door(one, 1, Counts(), source), "door"]
+        assert [[left == right for right in doors] for left in doors] == [
+            [left is right for right in doors] for left in doors
+        ]
+        assert Door(one, 1, Counts(), source) == doors[2]
 
 
 def test_a_datagram_is_answered_and_counted(run: Run) -> None:

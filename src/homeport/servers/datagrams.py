@@ -1,7 +1,8 @@
 """Datagrams in and out: sockets made from settings, emptied in batches, with what every UDP service must refuse.
 
 The one rule: no datagram, however it was made, raises or holds up the loop; whatever gets no answer is counted. A
-service answers one datagram with at most one, no longer than the rules say, so that nobody can aim it at a victim.
+service answers one datagram with at most one, no longer than the rules say, so that nobody can aim it at a victim. An
+answer comes from the address that was asked, or the client would not take it on a machine that has several.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import asyncio
 import contextlib
 import logging
 import socket
+import struct
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -27,11 +30,17 @@ _BUFFER_BYTES = 1 << 20  # asked of the kernel for each socket: a thousand datag
 _LOG_EVERY_S = 60.0
 # Linux's numbers: without them a socket on all addresses also gets what is sent to groups that others have joined.
 _IP_MULTICAST_ALL, _IPV6_MULTICAST_ALL = 49, 29
+_IP_PKTINFO, _IPV6_RECVPKTINFO, _IPV6_PKTINFO = 8, 49, 50
+_IN_PKTINFO = struct.Struct("=i4s4s")  # ip(7): the interface, our address, where it was sent to
+_IN6_PKTINFO = struct.Struct("=16sI")  # ipv6(7): our address, the interface
+_GROUP = 0xFF  # how the addresses of IPv6 groups begin
+_ANCILLARY_BYTES = socket.CMSG_SPACE(_IN6_PKTINFO.size)
 
 # Services that answer whatever comes: a datagram "from" them would bounce to and fro for ever. 0 is no port.
 ECHOING_PORTS = frozenset({0, 7, 13, 17, 19, 37, 53, 123})
 
 Peer = Any  # a socket's address: (host, port) for IPv4, with flow and scope for IPv6
+Ancillary = tuple[int, int, bytes]  # level, type and content of what goes with a datagram
 Answer = Callable[[bytes, Peer, "Door"], bytes | None]
 
 
@@ -81,26 +90,52 @@ def _open(wish: Wish, host: str, port: int) -> tuple[Address, socket.socket] | N
 def _prepare(made: socket.socket) -> None:
     for buffer in (socket.SO_RCVBUF, socket.SO_SNDBUF):
         made.setsockopt(socket.SOL_SOCKET, buffer, _BUFFER_BYTES)
-    v6 = made.family == socket.AF_INET6
-    level, option = (socket.IPPROTO_IPV6, _IPV6_MULTICAST_ALL) if v6 else (socket.IPPROTO_IP, _IP_MULTICAST_ALL)
-    with contextlib.suppress(OSError):
-        made.setsockopt(level, option, 0)
+    if made.family == socket.AF_INET6:
+        options = ((socket.IPPROTO_IPV6, _IPV6_MULTICAST_ALL, 0), (socket.IPPROTO_IPV6, _IPV6_RECVPKTINFO, 1))
+    else:
+        options = ((socket.IPPROTO_IP, _IP_MULTICAST_ALL, 0), (socket.IPPROTO_IP, _IP_PKTINFO, 1))
+    for option in options if sys.platform == "linux" else ():
+        with contextlib.suppress(OSError):
+            made.setsockopt(*option)
+
+
+def _source_of(ancillary: Sequence[Ancillary]) -> Ancillary | None:
+    """What makes an answer come from the address that was asked; None where the kernel did not say which that was."""
+    for level, kind, content in ancillary:
+        if (level, kind) == (socket.IPPROTO_IP, _IP_PKTINFO) and len(content) == _IN_PKTINFO.size:
+            return level, kind, _IN_PKTINFO.pack(0, _IN_PKTINFO.unpack(content)[1], bytes(4))
+        if (level, kind) == (socket.IPPROTO_IPV6, _IPV6_PKTINFO) and len(content) == _IN6_PKTINFO.size:
+            asked = _IN6_PKTINFO.unpack(content)[0]
+            return None if asked[0] == _GROUP else (level, kind, _IN6_PKTINFO.pack(asked, 0))
+    return None
 
 
 class Door:
-    """One socket. A service keeps it to send later what nobody asked for at that moment."""
+    """One socket, and the address of ours that was asked. A service keeps it to send later what nobody asked for at
+    that moment. Two are equal when the same datagram could come out of both.
+    """
 
-    __slots__ = ("_counts", "_socket", "port")
+    __slots__ = ("_counts", "_socket", "_source", "port")
 
-    def __init__(self, opened: socket.socket, counts: Counts) -> None:
+    def __init__(self, opened: socket.socket, port: int, counts: Counts, source: Ancillary | None = None) -> None:
         self._socket = opened
         self._counts = counts
-        self.port: int = opened.getsockname()[1]
+        self._source = source
+        self.port = port
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Door) and self._socket is other._socket and self._source == other._source
+
+    def __hash__(self) -> int:
+        return hash((id(self._socket), self._source))
 
     def send(self, data: bytes, peer: Peer) -> bool:
         """Send one datagram, or drop it where the kernel does not take it; never raises."""
         try:
-            self._socket.sendto(data, peer)
+            if self._source is None:
+                self._socket.sendto(data, peer)
+            else:
+                self._socket.sendmsg((data,), (self._source,), 0, peer)
         except OSError:
             self._counts.unsent += 1
             return False
@@ -124,7 +159,7 @@ class Datagrams:
         self.addresses = tuple(address for address, _ in opened)
         self.counts = Counts()
         self._sockets = [made for _, made in opened]
-        self._doors = {made.fileno(): (made, Door(made, self.counts)) for made in self._sockets}
+        self._doors = {made.fileno(): (made, made.getsockname()[1]) for made in self._sockets}
         self._answer = answer
         self._over = over
         self._clock = clock
@@ -154,16 +189,17 @@ class Datagrams:
         self.addresses = ()
 
     def _readable(self, fd: int) -> None:
-        made, door = self._doors[fd]
+        made, port = self._doors[fd]
         now, limit = self._clock(), self._rules.max_bytes + 1
         for _ in range(_AT_ONCE):
             try:
-                data, peer = made.recvfrom(limit)
+                data, ancillary, _, peer = made.recvmsg(limit, _ANCILLARY_BYTES)
             except BlockingIOError:
                 return
             except OSError:
                 continue  # what the network says of an answer that nobody wanted (ECONNREFUSED)
             self.counts.received += 1
+            door = Door(made, port, self.counts, _source_of(ancillary))
             reply = self._take(data, peer, door, now)
             if reply is not None and door.send(reply, peer):
                 self.counts.answered += 1
