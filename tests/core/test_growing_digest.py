@@ -36,11 +36,12 @@ class Later(Beside):
     """Work that waits until the test does it."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(processors=4)
         self.work: list[Callable[[], None]] = []
 
-    def submit(self, work: Callable[[], None]) -> None:
+    def submit(self, work: Callable[[], None]) -> bool:
         self.work.append(work)
+        return True
 
 
 def grow(digest: GrowingDigest, fd: int, pieces: int) -> None:
@@ -51,7 +52,7 @@ def grow(digest: GrowingDigest, fd: int, pieces: int) -> None:
 
 @pytest.mark.parametrize("pieces", [0, 1, 2, 3, 4, 5, 40])
 @pytest.mark.parametrize("before", [0, 1, 3])
-@pytest.mark.parametrize("beside", [Beside, Later])
+@pytest.mark.parametrize("beside", [Beside, lambda: Beside(4), Later])
 def test_the_digest_is_that_of_all_that_was_written(
     fd: int, before: int, pieces: int, beside: Callable[[], Beside]
 ) -> None:
@@ -74,24 +75,84 @@ def test_a_large_file_is_hashed_by_another_thread(fd: int, monkeypatch: pytest.M
         return real(*args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(os, "preadv", preadv)
-    digest = GrowingDigest(fd, Beside())
+    digest = GrowingDigest(fd, Beside(processors=2))
     grow(digest, fd, 4)
     assert hashed.wait(10)
     assert digest.hexdigest() == hashlib.sha256(PIECE * 4).hexdigest()
     digest.stop()
 
 
-def test_where_the_processors_are_busy_each_hashes_by_itself(fd: int) -> None:
-    later = Later()
-    joined = 0
-    while later.join():
-        joined += 1
-    digest = GrowingDigest(fd, later)
+@pytest.mark.parametrize(("processors", "most"), [(1, 0), (2, 1), (3, 1), (8, 4)])
+def test_as_many_work_at_once_as_have_two_processors_each(processors: int, most: int) -> None:
+    beside, go_on, done = Beside(processors), threading.Event(), threading.Semaphore(0)
+
+    def work() -> None:
+        go_on.wait(30)
+        done.release()
+
+    assert [beside.submit(work) for _ in range(most + 1)] == [True] * most + [False]
+    assert not beside.has_room
+    go_on.set()
+    assert [done.acquire(timeout=30) for _ in range(most)] == [True] * most
+
+
+def test_work_that_has_ended_makes_room_also_if_it_failed() -> None:
+    beside = Beside(processors=2)
+    ran: list[int] = []
+
+    def fail() -> None:
+        ran.append(1)
+        raise ZeroDivisionError
+
+    for _ in range(2):
+        assert beside.submit(fail)
+        for _ in range(3000):
+            if beside.has_room:
+                break
+            threading.Event().wait(0.01)
+    assert (ran, beside.has_room) == ([1, 1], True)
+
+
+class Full(Beside):
+    """A Beside that has no room, or says that it has and then has none."""
+
+    def __init__(self, *, says_so: bool) -> None:
+        super().__init__(processors=1)
+        self.says_so = says_so
+
+    @property
+    def has_room(self) -> bool:
+        return not self.says_so
+
+
+def test_where_the_processors_are_busy_a_file_is_hashed_as_it_comes(fd: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "preadv", lambda *_: pytest.fail("it was read again"))
+    digest = GrowingDigest(fd, Full(says_so=True))
     grow(digest, fd, 10)
-    assert (joined, later.work) == (os.cpu_count(), [])
+    assert digest.hexdigest() == hashlib.sha256(PIECE * 10).hexdigest()
     digest.stop()
-    later.leave()
-    assert later.join()
+
+
+def test_what_was_left_for_others_who_are_busy_now_is_read_again_at_once(
+    fd: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[int] = []
+    real = os.preadv
+
+    def preadv(fd: int, buffers: list[memoryview], offset: int) -> int:
+        reads.append(offset)
+        return real(fd, buffers, offset)
+
+    monkeypatch.setattr(os, "preadv", preadv)
+    full = Full(says_so=False)
+    digest = GrowingDigest(fd, full)
+    grow(digest, fd, 6)
+    assert reads == [2000, 4000]
+    full.says_so = True
+    grow(digest, fd, 4)
+    assert digest.hexdigest() == hashlib.sha256(PIECE * 10).hexdigest()
+    assert reads == [2000, 4000]
+    digest.stop()
 
 
 def test_a_stopped_digest_reads_no_more(fd: int) -> None:

@@ -1,8 +1,9 @@
 """The SHA-256 of a file while it is being written: hashed beside the writing, in another thread, when it is large.
 
 The rule: what is hashed is what was written, read again from the kernel's memory. So a buffer belongs to its owner as
-soon as it is written, the hash may lag behind by `_LAG_MAX_BYTES` and no more, and however many uploads there are, as
-many threads as processors hash.
+soon as it is written, the hash may lag behind by `_LAG_MAX_BYTES` and no more, and however many uploads there are, half
+as many threads as processors hash: such an upload keeps two busy, and where there are no two for each, reading again
+is work for nothing.
 """
 
 from __future__ import annotations
@@ -23,39 +24,45 @@ _LAG_MAX_BYTES = 16 * 1024 * 1024
 
 
 class Beside:
-    """Threads for what is done beside the writing, made when first needed. One for a whole process."""
+    """Threads for what is done beside the writing, made when first needed. One for a whole process.
 
-    def __init__(self) -> None:
+    `processors`: how many there are, where the machine's number is not what counts.
+    """
+
+    def __init__(self, processors: int | None = None) -> None:
         self._lock = threading.Lock()
         self._threads: ThreadPoolExecutor | None = None
-        self._processors = os.cpu_count() or 1
-        self._users = 0
+        self._most = (processors or os.cpu_count() or 1) // 2
+        self._busy = 0
 
-    def join(self) -> bool:
-        """Whether one more upload may have its bytes hashed beside it; it is to `leave` then."""
+    @property
+    def has_room(self) -> bool:
+        """Whether `submit` would accept something now."""
+        return self._busy < self._most
+
+    def submit(self, work: Callable[[], None]) -> bool:
+        """Have `work` done soon; False, and nothing is done, where that would be one too many at once."""
         with self._lock:
-            if self._users >= self._processors:
+            if self._busy >= self._most:
                 return False
-            self._users += 1
-            return True
-
-    def leave(self) -> None:
-        """The end of what `join` began."""
-        with self._lock:
-            self._users -= 1
-
-    def submit(self, work: Callable[[], None]) -> None:
-        """Have `work` done soon."""
-        with self._lock:
+            self._busy += 1
             if self._threads is None:
-                self._threads = ThreadPoolExecutor(self._processors, thread_name_prefix="homeport-hash")
-        self._threads.submit(work)
+                self._threads = ThreadPoolExecutor(self._most, thread_name_prefix="homeport-hash")
+        self._threads.submit(self._run, work)
+        return True
+
+    def _run(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        finally:
+            with self._lock:
+                self._busy -= 1
 
 
 class GrowingDigest:
     """The digest of the file `fd` from its beginning, as it grows at its end. `stop` it before `fd` is closed."""
 
-    __slots__ = ("_beside", "_block", "_done", "_fd", "_hash", "_joined", "_queued", "_size", "_stopped", "_turn")
+    __slots__ = ("_beside", "_block", "_done", "_fd", "_hash", "_queued", "_size", "_stopped", "_turn")
 
     def __init__(self, fd: int, beside: Beside) -> None:
         self._fd = fd
@@ -65,8 +72,7 @@ class GrowingDigest:
         self._turn = threading.Lock()  # held by who hashes
         self._size = 0
         self._done = 0
-        self._joined: bool | None = None  # None: not large yet
-        self._queued = False
+        self._queued = False  # work was submitted that may hash; the writer sets it, the work's end takes it back
         self._stopped = False
 
     def start(self, size: int) -> None:
@@ -76,17 +82,20 @@ class GrowingDigest:
 
     def grew(self, piece: memoryview) -> None:
         """`piece` was written at the end."""
-        size = self._size = self._size + len(piece)
-        if self._joined is None and size > _ALONE_BYTES:
-            self._joined = self._beside.join()
-        if not self._joined:
+        before = self._size
+        size = before + len(piece)
+        if self._done == before and not self._queued and not (size > _ALONE_BYTES and self._beside.has_room):
             self._hash.update(piece)
-            self._done = size
-        elif size - self._done >= _LAG_MAX_BYTES:
+            self._done = self._size = size
+            return
+        self._size = size
+        if size - self._done >= _LAG_MAX_BYTES:
             self._catch_up()
         elif size - self._done >= _STEP_BYTES and not self._queued:
             self._queued = True
-            self._beside.submit(self._run)
+            if not self._beside.submit(self._run):
+                self._queued = False
+                self._catch_up()
 
     def hexdigest(self) -> str:
         """The digest of all that was written. Raises StorageError."""
@@ -97,10 +106,7 @@ class GrowingDigest:
         """Read no more; may be called again."""
         self._stopped = True
         with self._turn:
-            joined, self._joined = self._joined, False
             self._block = None
-        if joined:
-            self._beside.leave()
 
     def _run(self) -> None:
         try:
