@@ -140,10 +140,12 @@ def test_every_refusal_is_told(
 
 LOOKS: list[tuple[str, Callable[[Home, VirtualPath], object]]] = [
     ("stat", lambda home, path: home.stat(path)),
+    ("stat", lambda home, path: home.look(path)),
     ("size", lambda home, path: home.resume_size(path)),
     ("digest", lambda home, path: home.digest(path)),
     ("list", lambda home, path: home.list(path).__enter__()),
-    ("list", lambda home, path: home.choose(path, len).__enter__()),
+    ("list", lambda home, path: home.looks(path).__enter__()),
+    ("list", lambda home, path: home.looks(path, len).__enter__()),
     ("list", lambda home, path: home.names(path).__enter__()),
 ]
 

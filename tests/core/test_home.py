@@ -106,8 +106,10 @@ def test_links_are_looked_at_or_through(house: House, home: Home) -> None:
         ]
     with home.names(ROOT) as names:
         assert sorted(names) == ["file", "folder", "link"]
-    with home.choose(ROOT, "link".__eq__) as chosen:
-        assert sorted(entry.kind.value for entry in chosen if entry) == ["file"]
+    with home.looks(ROOT, "link".__eq__) as chosen:
+        assert [(name, found.st_size) for name, found in filter(None, chosen)] == [("link", len(DATA))]
+    with home.looks(ROOT) as looks:
+        assert dict(filter(None, looks))["link"] == home.look(link) == home.look(FILE)
 
 
 @pytest.mark.parametrize(

@@ -210,8 +210,8 @@ def test_a_folder_is_listed_entry_by_entry(jail: Jail, home: Path) -> None:
     assert found == {"deep": Kind.DIRECTORY, "inner": Kind.FILE, "climbing": Kind.LINK, "to-up": Kind.LINK}
     with jail.names(at("to-folder")) as names:
         assert set(names) == set(found)
-    with jail.choose(at("to-folder"), "to-up".__eq__) as chosen:
-        assert [entry.name for entry in chosen if entry] == ["to-up"]
+    with jail.looks(at("to-folder"), "to-up".__eq__) as chosen:
+        assert [look[0] for look in chosen if look] == ["to-up"]
 
 
 def test_a_listing_shows_where_links_lead_only_inside(jail: Jail) -> None:
@@ -220,10 +220,14 @@ def test_a_listing_shows_where_links_lead_only_inside(jail: Jail) -> None:
     assert found["to-file"] == (Kind.FILE, 4)
     assert found["to-folder"][0] is Kind.DIRECTORY
     assert {found[name] for name in ("absolute", "climbing", "proc", "loop", "dangling")} == {(Kind.LINK, 0)}
+    for wanted in (None, lambda name: True):
+        with jail.looks(ROOT, wanted) as looks:
+            seen = [Entry.of(*look) for look in looks if look]
+        assert {entry.name: (entry.kind, entry.size) for entry in seen} == found
 
 
 def test_a_listing_left_early_leaves_nothing_open(jail: Jail) -> None:
-    for reading in (jail.scan, jail.names, lambda path: jail.choose(path, len)):
+    for reading in (jail.scan, jail.names, jail.looks, lambda path: jail.looks(path, len)):
         with nothing_left_open(), reading(ROOT) as entries:
             next(entries)
 

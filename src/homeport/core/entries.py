@@ -1,7 +1,7 @@
 """What is known of one name in a home.
 
 The rule: an entry is made without detours, because listings make them by the hundred thousand: a named tuple costs a
-quarter of a frozen dataclass.
+quarter of a frozen dataclass, and nothing at all (`Look`) a third less than that of what a line needs.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import enum
 import stat as stat_bits
 from os import stat_result
 from typing import NamedTuple
+
+Look = tuple[str, stat_result]  # a name, and what the kernel says of it
 
 
 class Kind(enum.Enum):

@@ -10,9 +10,8 @@ of `homeport.core.errors`.
 from __future__ import annotations
 
 import os
-import secrets
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
 from homeport.core.accounts import Account
@@ -29,13 +28,12 @@ from homeport.core.bill import Reservation
 from homeport.core.chronicle import Chronicle
 from homeport.core.count import Count
 from homeport.core.digests import digest_of
-from homeport.core.entries import Entry, Kind
+from homeport.core.entries import Entry
 from homeport.core.errors import (
     AlreadyExists,
     Busy,
     HomeportError,
     IsADirectory,
-    NotARegularFile,
     NotFound,
     OffsetPastEnd,
     PathError,
@@ -44,12 +42,13 @@ from homeport.core.errors import (
 )
 from homeport.core.group_commit import commit_together
 from homeport.core.home_services import HomeServices, Modes
-from homeport.core.jail import Jail
+from homeport.core.jail import Jail, require_file
 from homeport.core.outside import Outside
-from homeport.core.paths import NAME_MAX_BYTES, VirtualPath, name_bytes
+from homeport.core.paths import VirtualPath, unlike_others
 from homeport.core.quota import Usage
 from homeport.core.random_access import PatchedUpload
 from homeport.core.rights import Rights
+from homeport.core.scanning import Looks, Wanted
 from homeport.core.sessions import SessionRecord
 from homeport.core.starting import Wish, start_upload
 from homeport.core.transfer import Allow, Download, Ended, Opened, Outcome, Stored, Upload, Works
@@ -112,9 +111,13 @@ class Home:
 
     def find(self, path: VirtualPath, needed: Rights, *, follow: bool = True) -> Entry:
         """As `stat`, on the way to a deed that needs these rights: RNFR asks so whether there is what RNTO renames."""
+        return Entry.of(path.name, self.look(path, needed, follow=follow))
+
+    def look(self, path: VirtualPath, needed: Rights = Rights.LIST, *, follow: bool = True) -> os.stat_result:
+        """As `find`, in the kernel's own words: for lines of listings."""
         with self._chronicle.looking("stat", path):
             self._require(needed, path)
-            return self._jail.stat(path, follow=follow)
+            return self._jail.look(path, follow=follow)
 
     def list(self, path: VirtualPath, *, through_links: bool = True) -> AbstractContextManager[Iterator[Entry]]:
         """The entries of a folder, read as they are asked for; `through_links`, those inside as what they lead to."""
@@ -128,13 +131,11 @@ class Home:
             self._require(Rights.LIST, path)
             return self._jail.read_link(path)
 
-    def choose(
-        self, path: VirtualPath, wanted: Callable[[str], object]
-    ) -> AbstractContextManager[Iterator[Entry | None]]:
-        """As `list`, of the `wanted` names alone; every other name comes as None and costs no look."""
+    def looks(self, path: VirtualPath, wanted: Wanted | None = None) -> Looks:
+        """As `list`, in the kernel's own words; of names that are not `wanted` None, which costs no look."""
         with self._chronicle.looking("list", path):
             self._require(Rights.LIST, path)
-        return self._jail.choose(path, wanted)
+        return self._jail.looks(path, wanted)
 
     def names(self, path: VirtualPath) -> AbstractContextManager[Iterator[str]]:
         """The names in a folder, read as they are asked for."""
@@ -159,7 +160,7 @@ class Home:
                     raise
                 return size
             self._require(Rights.LIST, path)
-            _require_file(there, path)
+            require_file(there, path)
             return there.size
 
     def partial_size(self, path: VirtualPath) -> int:
@@ -351,7 +352,7 @@ class Home:
         if not path.is_root and not self._is_taken(path):
             return path
         for _ in range(_UNIQUE_TRIES):
-            candidate = path.parent.child(_unique(path.name))
+            candidate = path.parent.child(unlike_others(path.name))
             if not self._is_taken(candidate):
                 return candidate
         raise AlreadyExists(str(path))
@@ -484,18 +485,3 @@ class Home:
 
 def _untold(_: Outcome) -> None:
     """A copy's two halves are no transfers."""
-
-
-def _unique(name: str) -> str:
-    """`name` with something added that nobody guesses, cut to what a disk takes."""
-    token = secrets.token_hex(4)
-    while len(name_bytes(name)) > NAME_MAX_BYTES - len(token) - 1:
-        name = name[:-1]
-    return f"{name}.{token}" if name else token
-
-
-def _require_file(entry: Entry, path: VirtualPath) -> None:
-    if entry.kind is Kind.DIRECTORY:
-        raise IsADirectory(str(path))
-    if entry.kind is not Kind.FILE:
-        raise NotARegularFile(str(path))

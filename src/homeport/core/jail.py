@@ -17,9 +17,10 @@ import errno
 import os
 import stat as stat_bits
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from homeport.core.beneath import Resolver, best_resolver
 from homeport.core.blanks import Replaced, is_young, put_in_place
@@ -43,7 +44,17 @@ from homeport.core.errors import (
 from homeport.core.lookup import Lookup
 from homeport.core.paths import VirtualPath, name_bytes, name_text
 from homeport.core.renaming import Place
-from homeport.core.scanning import chosen_of, entries_of, names_of
+from homeport.core.scanning import (
+    Links,
+    Looks,
+    Reading,
+    Wanted,
+    chosen_of,
+    entries_of,
+    looks_of,
+    names_of,
+    seen_through,
+)
 from homeport.core.tree import count_below, mount_of
 
 DIRECTORY_MODE = 0o700
@@ -71,6 +82,9 @@ _NOT_REPLACED: Mapping[Kind, Callable[[str], HomeportError]] = {
 }
 
 
+T = TypeVar("T")
+
+
 class Jail:
     """The tree below one folder of the machine, `root`. Thread-safe; close it when done."""
 
@@ -92,21 +106,25 @@ class Jail:
 
     def stat(self, path: VirtualPath, *, follow: bool = True) -> Entry:
         """What is at `path`; with `follow`, a link inside the home is answered by what it leads to."""
+        return Entry.of(path.name, self.look(path, follow=follow))
+
+    def look(self, path: VirtualPath, *, follow: bool = True) -> os.stat_result:
+        """As `stat`, in the kernel's own words."""
         flags = os.O_PATH if follow else os.O_PATH | os.O_NOFOLLOW
         try:
-            found = self._look(path, flags)
+            found = self._look_once(path, flags)
             for _ in range(_TRIES):
                 if not (is_young(found) and stat_bits.S_ISREG(found.st_mode)):
                     break
                 # It may have been replaced, and used again for another file, between being opened and being looked at.
-                before, found = found, self._look(path, flags)
+                before, found = found, self._look_once(path, flags)
                 if (before.st_ino, before.st_ctime_ns) == (found.st_ino, found.st_ctime_ns):
                     break
-            return Entry.of(path.name, found)
+            return found
         except OSError as error:
             raise self._lookup.failure(error, path) from error
 
-    def _look(self, path: VirtualPath, flags: int) -> os.stat_result:
+    def _look_once(self, path: VirtualPath, flags: int) -> os.stat_result:
         fd = self._lookup.open(path, flags)
         try:
             return os.fstat(fd)
@@ -215,49 +233,34 @@ class Jail:
         with self._lookup.errors(path):
             return self._lookup.open(path, _FOLDER)
 
-    @contextmanager
-    def scan(self, path: VirtualPath, *, through_links: bool = False) -> Iterator[Iterator[Entry]]:
+    def scan(self, path: VirtualPath, *, through_links: bool = False) -> AbstractContextManager[Iterator[Entry]]:
         """The entries of the folder at `path`, in the disk's order, read as they are asked for.
 
-        Links come as links, or with `through_links` as `see_through` shows them. Names that vanish meanwhile are
-        left out.
+        Links come as links, or with `through_links` as what they lead to if that is in the home; any other link then
+        has size 0. Names that vanish meanwhile are left out.
         """
-        fd = self.open_directory(path)
-        try:
-            links = partial(self.see_through, path) if through_links else None
-            with closing(entries_of(fd, self._lookup.errors(path), links)) as entries:
-                yield entries
-        finally:
-            os.close(fd)
+        return self._reading(path, partial(entries_of, links=self._links(path) if through_links else None))
 
-    @contextmanager
-    def choose(self, path: VirtualPath, wanted: Callable[[str], object]) -> Iterator[Iterator[Entry | None]]:
-        """As `scan` through links, of the `wanted` names alone; every other name comes as None."""
-        fd = self.open_directory(path)
-        try:
-            with closing(chosen_of(fd, wanted, self._lookup.errors(path))) as entries:
-                yield (entry and self.see_through(path, entry) for entry in entries)
-        finally:
-            os.close(fd)
+    def looks(self, path: VirtualPath, wanted: Wanted | None = None) -> Looks:
+        """As `scan` through links, in the kernel's own words; of names not `wanted` None, which costs no look."""
+        read = looks_of if wanted is None else partial(chosen_of, wanted=wanted)
+        return self._reading(path, partial(read, links=self._links(path)))
 
-    @contextmanager
-    def names(self, path: VirtualPath) -> Iterator[Iterator[str]]:
+    def names(self, path: VirtualPath) -> AbstractContextManager[Iterator[str]]:
         """The names in the folder at `path`, in the disk's order, without looking at what they stand for."""
+        return self._reading(path, names_of)
+
+    @contextmanager
+    def _reading(self, path: VirtualPath, read: Reading[T]) -> Iterator[Iterator[T]]:
         fd = self.open_directory(path)
         try:
-            with closing(names_of(fd, self._lookup.errors(path))) as names:
-                yield names
+            with closing(read(fd, errors=self._lookup.errors(path))) as found:
+                yield found
         finally:
             os.close(fd)
 
-    def see_through(self, folder: VirtualPath, entry: Entry) -> Entry:
-        """`entry` of `folder` as what it leads to, if it is a link inside the home; any other link has size 0."""
-        if entry.kind is not Kind.LINK:
-            return entry
-        try:
-            return self.stat(folder.child(entry.name))
-        except HomeportError:
-            return Entry(entry.name, Kind.LINK, 0, entry.mtime_ns, entry.mode, entry.links, entry.device, entry.inode)
+    def _links(self, folder: VirtualPath) -> Links:
+        return seen_through(lambda name: self.look(folder.child(name)))
 
     def walk_count(self) -> Count:
         """What everything in the home costs, by one walk through it."""
@@ -482,3 +485,9 @@ def _through_proc() -> Iterator[None]:
         yield
     except (FileNotFoundError, NotADirectoryError) as error:
         raise StorageFailed("no /proc") from error
+
+
+def require_file(entry: Entry, path: VirtualPath) -> None:
+    """Raises IsADirectory or NotARegularFile for anything else."""
+    if entry.kind is not Kind.FILE:
+        raise _NOT_REPLACED.get(entry.kind, NotARegularFile)(str(path))

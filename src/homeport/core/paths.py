@@ -6,6 +6,7 @@ slash or NUL. Names are text; bytes that are no UTF-8 are carried as surrogates 
 
 from __future__ import annotations
 
+import secrets
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -91,6 +92,14 @@ def name_bytes(name: str) -> bytes:
 def name_text(raw: bytes) -> str:
     """The text of a name read from the disk."""
     return raw.decode("utf-8", "surrogateescape")
+
+
+def unlike_others(name: str) -> str:
+    """`name` with something added that nobody guesses, cut to what a disk takes."""
+    token = secrets.token_hex(4)
+    while len(name_bytes(name)) > NAME_MAX_BYTES - len(token) - 1:
+        name = name[:-1]
+    return f"{name}.{token}" if name else token
 
 
 def _checked(text: str, segments: tuple[str, ...]) -> VirtualPath:

@@ -35,7 +35,7 @@ from homeport.protocols.ftp.arguments import (
 from homeport.protocols.ftp.ranges import ByteRange
 from homeport.protocols.ftp.replies import Refusal
 from homeport.protocols.ftp.settings import Expectation
-from homeport.protocols.ftp.times import Days, format_time, parse_time
+from homeport.protocols.ftp.times import Written, date_of, format_time, parse_time
 
 NOON = 1_577_880_000_000_000_000  # 2020-01-01 12:00:00 UTC
 
@@ -288,7 +288,7 @@ def test_passive_replies_both_ways() -> None:
 
 
 def test_what_is_remembered_of_days_is_bounded() -> None:
-    days = Days(lambda date: date.year)
+    days = Written(lambda day: date_of(day).year)
     for day in range(10_000):
         assert days[day] == (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=day)).year
         assert len(days) <= 4096

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import socket
 import threading
 import zlib
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 from tests.servers.running import House, RunningServer, Wire
 
-from homeport.core.entries import Entry, Kind
+from homeport.core.entries import Look
 from homeport.core.errors import NotFound
 from homeport.core.home import Home
 from homeport.core.paths import ROOT, VirtualPath
@@ -130,28 +131,31 @@ class HugeFolder:
     def __init__(self) -> None:
         self.read = self.looked_at = 0
 
-    def stat(self, path: VirtualPath) -> Entry:
+    def look(self, path: VirtualPath) -> os.stat_result:
         if path != ROOT:
             raise NotFound(str(path))
-        return Entry("", Kind.DIRECTORY, 0, 0, 0, 1, 0, 0)
+        return _seen(0o040700)
 
     def names(self, _: VirtualPath) -> AbstractContextManager[Iterator[str]]:
         return nullcontext(self._names())
 
-    def list(self, _: VirtualPath) -> AbstractContextManager[Iterator[Entry]]:
-        return nullcontext(map(self._entry, self._names()))
-
-    def choose(self, _: VirtualPath, wanted: Callable[[str], object]) -> AbstractContextManager[Iterator[Entry | None]]:
-        return nullcontext(self._entry(name) if wanted(name) else None for name in self._names())
+    def looks(
+        self, _: VirtualPath, wanted: Callable[[str], object] = bool
+    ) -> AbstractContextManager[Iterator[Look | None]]:
+        return nullcontext(self._look(name) if wanted(name) else None for name in self._names())
 
     def _names(self) -> Iterator[str]:
         for number in range(5000):
             self.read += 1
             yield f"name-{number}"
 
-    def _entry(self, name: str) -> Entry:
+    def _look(self, name: str) -> Look:
         self.looked_at += 1
-        return Entry(name, Kind.FILE, 0, 0, 0o600, 1, 0, 0)
+        return name, _seen(0o100600)
+
+
+def _seen(mode: int) -> os.stat_result:
+    return os.stat_result((mode, *[0] * 9))
 
 
 @pytest.mark.parametrize(
@@ -170,7 +174,7 @@ def test_r1_each_step_reads_few_names_and_looks_only_at_those_it_shows(
 ) -> None:
     folder: Any = HugeFolder()
     view = listings._View(folder, ROOT.join(text) if text else ROOT)
-    found: Iterator[Any] = view.entries() if verb == "LIST" else listings._names(view, text or None)
+    found: Iterator[Any] = view.looks() if verb == "LIST" else listings._names(view, text or None)
     blocks = listings._Blocks(found, lambda read: [str(one) for one in read], lambda lines: "".join(lines).encode())
     before = 0
     for _ in blocks:
@@ -182,7 +186,7 @@ def test_r1_each_step_reads_few_names_and_looks_only_at_those_it_shows(
 @pytest.mark.parametrize("line", ["LIST", "MLSD", "NLST", "STAT /", "LIST *.txt", "NLST *.txt"])
 def test_r1_listings_are_made_in_threads_of_their_own(wire: Wire, monkeypatch: pytest.MonkeyPatch, line: str) -> None:
     seen: set[str] = set()
-    for name in ("list", "names", "choose"):
+    for name in ("looks", "names"):
         real = getattr(Home, name)
 
         def looked(*arguments: Any, real: Any = real) -> Any:

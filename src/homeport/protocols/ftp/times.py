@@ -33,41 +33,45 @@ def parse_time(text: str) -> int:
 DAY_S = 86400
 MINUTES = tuple(f"{hour:02d}{minute:02d}" for hour in range(24) for minute in range(60))  # of a day
 SECONDS = tuple(f"{second:02d}" for second in range(60))  # of a minute
-_MOST_DAYS = 4096
+_MOST_WRITTEN = 4096
 
 Text = TypeVar("Text")
 
 
-class Days(dict[int, Text]):
-    """What is written for a day, counted from the epoch, made once for all its files; bounded, as days come from files.
+class Written(dict[int, Text]):
+    """What is written for a number, made once for all files that share it; bounded, as numbers come from files.
 
     Looking one up takes half of what `lru_cache` takes.
     """
 
     __slots__ = ("_write",)
 
-    def __init__(self, write: Callable[[datetime], Text]) -> None:
+    def __init__(self, write: Callable[[int], Text]) -> None:
         super().__init__()
         self._write = write
 
-    def __missing__(self, day: int) -> Text:
-        if len(self) >= _MOST_DAYS:
+    def __missing__(self, number: int) -> Text:
+        if len(self) >= _MOST_WRITTEN:
             self.clear()
-        text = self[day] = self._write(_EPOCH + timedelta(days=day))
+        text = self[number] = self._write(number)
         return text
 
 
-def seconds_of(mtime_ns: int) -> int:
-    """Whole seconds since the epoch, held between the years 1 and 9999."""
-    seconds = mtime_ns // 1_000_000_000
-    return seconds if _FIRST_S <= seconds <= _LAST_S else min(max(seconds, _FIRST_S), _LAST_S)
+def date_of(day: int) -> datetime:
+    """The day with this number, counted from the epoch; those before the year 1 or behind 9999 are the nearest one."""
+    return _EPOCH + timedelta(days=min(max(day, _FIRST_S // DAY_S), _LAST_S // DAY_S))
 
 
-DAYS = Days(lambda date: f"{date.year:04d}{date.month:02d}{date.day:02d}")
+def _day_text(day: int) -> str:
+    date = date_of(day)
+    return f"{date.year:04d}{date.month:02d}{date.day:02d}"
+
+
+DAYS = Written(_day_text)
 
 
 def format_time(mtime_ns: int) -> str:
     """YYYYMMDDHHMMSS of nanoseconds since the epoch, cut to whole seconds; years beyond 1 to 9999 are clamped."""
-    seconds = seconds_of(mtime_ns)
+    seconds = min(max(mtime_ns // 1_000_000_000, _FIRST_S), _LAST_S)
     second = seconds % DAY_S
     return f"{DAYS[seconds // DAY_S]}{MINUTES[second // 60]}{SECONDS[second % 60]}"

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import fnmatch
 import itertools
+import os
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from stat import S_ISDIR
 from typing import Any, Generic, TypeVar
 
-from homeport.core.entries import Entry, Kind
+from homeport.core.entries import Look
 from homeport.core.errors import NotADirectory, NotFound
 from homeport.core.home import Home
 from homeport.core.paths import VirtualPath
@@ -42,7 +44,7 @@ async def list_folder(session: FtpSession, request: Request) -> None:
     """LIST. The options that clients send (`-a`, `-la`) change nothing: all names are shown, in the long form."""
     wanted = argument_of(request, Listing)
     view = _View(session.home, session.path(wanted.path))
-    await _send(session, view.path, _Blocks(view.entries(), _long_lines(session), session.engine.names.encode_lines))
+    await _send(session, view.path, _Blocks(view.looks(), _long_lines(session), session.engine.names.encode_lines))
 
 
 async def list_names(session: FtpSession, request: Request) -> None:
@@ -56,14 +58,14 @@ async def list_facts(session: FtpSession, request: Request) -> None:
     """MLSD (RFC 3659 section 7)."""
     path = session.path(optional_text_of(request))
     view = _View(session.home, path, folders_only=True)
-    await _send(session, path, _Blocks(view.entries(), _fact_lines(session), session.engine.names.encode_lines))
+    await _send(session, path, _Blocks(view.looks(), _fact_lines(session), session.engine.names.encode_lines))
 
 
 async def show_facts(session: FtpSession, request: Request) -> None:
     """MLST: one line, which names the file by its whole path."""
     path = session.path(optional_text_of(request))
-    entry = await session.call(session.home.stat, path)
-    lines = _fact_lines(session)([entry._replace(name=str(path))])
+    found = await session.call(session.home.look, path)
+    lines = _fact_lines(session)([(str(path), found)])
     session.reply(250, ("Facts:", *lines, "End"))
 
 
@@ -72,7 +74,7 @@ async def list_here(session: FtpSession, request: Request) -> None:
     path = session.path(argument_of(request, Listing).path)
     view = _View(session.home, path)
     encode = session.engine.names.encode_lines
-    blocks = _Blocks(view.entries(), _long_lines(session), lambda lines: encode([f" {line}" for line in lines]))
+    blocks = _Blocks(view.looks(), _long_lines(session), lambda lines: encode([f" {line}" for line in lines]))
     try:
         block = await session.call_listing(next, blocks, None)
         session.write(encode([f"213-Status of {path}:"]))
@@ -141,24 +143,24 @@ class _View:
     path: VirtualPath
     folders_only: bool = False
 
-    def entries(self) -> Found[Entry]:
+    def looks(self) -> Found[Look]:
         """What is shown; nothing is opened before the first entry is asked for. Blocks."""
         found = self.found()
         if found is None:
-            with self.home.choose(self.path.parent, self.pattern()) as chosen:
+            with self.home.looks(self.path.parent, self.pattern()) as chosen:
                 yield from chosen
-        elif found.kind is Kind.DIRECTORY:
-            with self.home.list(self.path) as entries:
-                yield from entries
+        elif S_ISDIR(found.st_mode):
+            with self.home.looks(self.path) as looks:
+                yield from looks
         elif self.folders_only:
             raise NotADirectory(str(self.path))
         else:
-            yield found
+            yield self.path.name, found
 
-    def found(self) -> Entry | None:
+    def found(self) -> os.stat_result | None:
         """What the path names; None when it is a pattern. Blocks. Raises NotFound."""
         try:
-            return self.home.stat(self.path)
+            return self.home.look(self.path)
         except NotFound:
             if self.folders_only or not _MAGIC.search(self.path.name):
                 raise
@@ -172,32 +174,29 @@ class _View:
 def _names(view: _View, text: str | None) -> Found[str]:
     """Names as NLST with the argument `text` sends them: such as `a/b` for `NLST a` and for `NLST a/*`. Blocks.
 
-    Names alone are read, for they are cheaper than entries.
+    Names alone are read, for they are cheaper than looks at what they stand for.
     """
     found = view.found()
-    if found is not None and found.kind is Kind.DIRECTORY:
+    if found is not None and S_ISDIR(found.st_mode):
         before = "" if text is None else text.rstrip("/") + "/"
         with view.home.names(view.path) as names:
             yield from (before + name for name in names)
         return
     before = "" if text is None else text[: text.rfind("/") + 1]
     if found is not None:
-        yield before + found.name
+        yield before + view.path.name
         return
     fits = view.pattern()
     with view.home.names(view.path.parent) as names:
         yield from (before + name if fits(name) else None for name in names)
 
 
-def _long_lines(session: FtpSession) -> LinesOf[Entry]:
-    line = ListLines(session.account.name, time.time()).line
-    # `_value_` is what `value` looks up, ten times as fast: one for every file of a folder.
-    return lambda entries: [line(entry.name, entry.kind._value_, entry) for entry in entries]
+def _long_lines(session: FtpSession) -> LinesOf[Look]:
+    return ListLines(session.account.name, time.time()).lines
 
 
-def _fact_lines(session: FtpSession) -> LinesOf[Entry]:
-    line = FactLines(session.settings.facts, session.account.rights.names()).line
-    return lambda entries: [line(entry.name, entry.kind._value_, entry) for entry in entries]
+def _fact_lines(session: FtpSession) -> LinesOf[Look]:
+    return FactLines(session.settings.facts, session.account.rights.names()).lines
 
 
 HANDLERS = {
