@@ -38,10 +38,8 @@ class HptpFlow:
         """The items of a request that is answered by them."""
         exchange = await self._request(doing, op, arguments)
         try:
-            while not isinstance(arrival := await exchange.next(), ResultReceived):
-                if not isinstance(arrival, ItemsReceived):
-                    raise exchange.nonsense(arrival)
-                for item in arrival.items:
+            while (some := await _items_of(exchange)) is not None:
+                for item in some:
                     yield item
         except GeneratorExit:
             self.link.cancel(exchange, _NOT_WANTED)
@@ -62,15 +60,16 @@ class HptpFlow:
                 break
         return tuple(found)
 
-    async def walk(self, path: str) -> AsyncIterator[Walked]:
-        """Everything below `path`."""
-        async for item in self.items(f"list {path} with all below it", "walk", path=names.to_wire(path)):
-            segments = tuple(name_of(item.get("path")).split("/"))
-            error = item.get("error")
-            if isinstance(error, dict):
-                yield Walked(segments, None, str(error.get("message")))
-            else:
-                yield Walked(segments, entry_of(item, segments[-1]))
+    async def walk(self, path: str) -> AsyncIterator[builtins.list[Walked]]:
+        """Everything below `path`, as many at a time as the server tells: a step for each would cost more than it."""
+        doing = f"list {path} with all below it"
+        exchange = await self._request(doing, "walk", {"path": names.to_wire(path)})
+        try:
+            while (some := await _items_of(exchange)) is not None:
+                yield [_walked(item) for item in some]
+        except (GeneratorExit, ProtocolViolation):
+            self.link.cancel(exchange, _NOT_WANTED)
+            raise
 
     async def make_directories(self, paths: Iterable[str]) -> None:
         """Each with all above it; all are under way together."""
@@ -81,7 +80,7 @@ class HptpFlow:
         """What is below `path`, which is made where it is missing."""
         made = await self._ask_for_folder(path)
         try:
-            found = [walked async for walked in self.walk(path)]
+            found = [walked async for some in self.walk(path) for walked in some]
         except RemoteNotFound:
             found = []
         await made.result()
@@ -179,6 +178,24 @@ class HptpFlow:
 
     async def _request(self, doing: str, op: str, arguments: Mapping[str, Json]) -> Exchange:
         return await self.link.request(self, doing, op, arguments)
+
+
+async def _items_of(exchange: Exchange) -> list[JsonObject] | None:
+    """The next items of an answer; None at its end."""
+    arrival = await exchange.next()
+    if isinstance(arrival, ItemsReceived):
+        return arrival.items
+    if not isinstance(arrival, ResultReceived):
+        raise exchange.nonsense(arrival)
+    return None
+
+
+def _walked(item: JsonObject) -> Walked:
+    segments = tuple(name_of(item.get("path")).split("/"))
+    error = item.get("error")
+    if isinstance(error, dict):
+        return Walked(segments, None, str(error.get("message")))
+    return Walked(segments, entry_of(item, segments[-1]))
 
 
 def _could_be_a_name(name: str) -> bool:

@@ -80,7 +80,8 @@ class HptpRemote:
 
     def walk(self, path: str) -> Iterator[Walked]:
         """See `walking.TreeRemote`."""
-        yield from self._each(self.flow.walk(path))
+        for some in self._each(self.flow.walk(path)):
+            yield from some
 
     def make_directories(self, paths: Sequence[str]) -> None:
         """See `walking.TreeRemote`."""
