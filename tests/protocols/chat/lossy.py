@@ -8,9 +8,7 @@ import random
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
-
+from homeport.protocols.chat.sealing import crypto_of
 from homeport.protocols.chat.session import Crypto, Options, Session
 
 NAME = b"the session name"
@@ -18,19 +16,7 @@ SERVER = "server"
 
 
 def crypto(own_key: bytes, their_key: bytes, seed: int = 0) -> Crypto:
-    own, theirs, chance = ChaCha20Poly1305(own_key), ChaCha20Poly1305(their_key), random.Random(seed)
-
-    def opened(number: int, sealed: bytes, header: bytes) -> bytes | None:
-        try:
-            return theirs.decrypt(number.to_bytes(12, "big"), sealed, header)
-        except InvalidTag:
-            return None
-
-    return Crypto(
-        seal=lambda number, plain, header: own.encrypt(number.to_bytes(12, "big"), plain, header),
-        open=opened,
-        random=chance.randbytes,
-    )
+    return crypto_of(own_key, their_key, random.Random(seed).randbytes)
 
 
 def pair(

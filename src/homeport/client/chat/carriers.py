@@ -15,14 +15,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
-
 from homeport.client.errors import ClientError, ProtocolViolation, ServerRefused
 from homeport.client.hptp.remote import HptpRemote
 from homeport.protocols.chat import talk
 from homeport.protocols.chat.frames import MAX_BYTES, SESSION_BYTES
-from homeport.protocols.chat.session import Crypto, Options, Session
+from homeport.protocols.chat.sealing import crypto_of
+from homeport.protocols.chat.session import Options, Session
 from homeport.protocols.hptp.strict_json import JsonObject
 
 # Ten pings go unanswered before it gives up: all are lost once in a thousand times where 30 % is lost each way.
@@ -74,7 +72,13 @@ class UdpCarrier:
         self.ended: asyncio.Future[str] = self._loop.create_future()
         self._received = received
         self._socket = _connected(host, grant.port)
-        self.session = Session(grant.name, _crypto_of(grant), OPTIONS, self._loop.time(), peer=_SERVER)
+        self.session = Session(
+            grant.name,
+            crypto_of(grant.client, grant.server, secrets.token_bytes),
+            OPTIONS,
+            self._loop.time(),
+            peer=_SERVER,
+        )
         self._timer: asyncio.TimerHandle | None = None
         self._flush_planned = False
         self._loop.add_reader(self._socket.fileno(), self._readable)
@@ -205,21 +209,6 @@ def _connected(host: str, port: int) -> socket.socket:
         else:
             return made
     raise problem or OSError(f"{host} has no address")
-
-
-def _crypto_of(grant: Grant) -> Crypto:
-    own, theirs = ChaCha20Poly1305(grant.client), ChaCha20Poly1305(grant.server)
-
-    def seal(number: int, plain: bytes, header: bytes) -> bytes:
-        return own.encrypt(number.to_bytes(12, "big"), plain, header)
-
-    def opened(number: int, sealed: bytes, header: bytes) -> bytes | None:
-        try:
-            return theirs.decrypt(number.to_bytes(12, "big"), sealed, header)
-        except InvalidTag:
-            return None
-
-    return Crypto(seal, opened, secrets.token_bytes)
 
 
 def _bytes(value: object) -> bytes:

@@ -12,14 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
-
-from homeport.core.chat_keys import ChatKeys, SessionKeys
+from homeport.core.chat_keys import ChatKeys
 from homeport.core.errors import HomeportError
 from homeport.protocols.chat import talk
 from homeport.protocols.chat.frames import BadDatagram, read_header
-from homeport.protocols.chat.session import Crypto, Options, Session, Where
+from homeport.protocols.chat.sealing import crypto_of
+from homeport.protocols.chat.session import Options, Session, Where
 from homeport.protocols.hptp.strict_json import JsonObject
 from homeport.servers.chat_hub import ChatHub, Run
 
@@ -150,7 +148,7 @@ class Desk:
         if keys is None:
             self.counts.strange += 1
             return
-        session = Session(name, crypto_of(keys), OPTIONS, now)
+        session = Session(name, crypto_of(keys.server, keys.client, secrets.token_bytes), OPTIONS, now)
         if not session.receive(datagram, where, now):
             self.counts.strange += 1
             return
@@ -228,19 +226,3 @@ class Desk:
     def _touch(self, seat: Seat) -> None:
         self._dirty.add(seat)
         self.wants_out()
-
-
-def crypto_of(keys: SessionKeys) -> Crypto:
-    """The server's side of a session's keys: ChaCha20-Poly1305, RFC 8439; a datagram's number is its nonce."""
-    own, theirs = ChaCha20Poly1305(keys.server), ChaCha20Poly1305(keys.client)
-
-    def seal(number: int, plain: bytes, header: bytes) -> bytes:
-        return own.encrypt(number.to_bytes(12, "big"), plain, header)
-
-    def opened(number: int, sealed: bytes, header: bytes) -> bytes | None:
-        try:
-            return theirs.decrypt(number.to_bytes(12, "big"), sealed, header)
-        except InvalidTag:
-            return None
-
-    return Crypto(seal, opened, secrets.token_bytes)
