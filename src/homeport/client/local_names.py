@@ -20,10 +20,15 @@ NAME_MAX_BYTES = 255
 
 def safe_child(folder: Path, name: str, *, windows: bool = sys.platform == "win32") -> Path:
     """The place of `name`, one segment, directly in `folder`. Raises SafetyRefused, which says why."""
+    check_name(name, windows=windows)
+    return folder / (name if windows else _spelled(name))
+
+
+def check_name(name: str, *, windows: bool = sys.platform == "win32") -> None:
+    """Raise SafetyRefused where `safe_child` would, whatever the folder."""
     reason = _objection(name, windows)
     if reason:
         raise SafetyRefused(f"the server names a file {name!r}, which {reason}; nothing was written")
-    return folder / (name if windows else _spelled(name))
 
 
 def _spelled(name: str) -> str:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from homeport.client.errors import ClientError, LocalFailed, ProtocolViolation, SafetyRefused
-from homeport.client.local_names import safe_child
+from homeport.client.local_names import check_name
 from homeport.client.partial import is_part_name
 from homeport.client.remote import Kind, RemoteEntry
 from homeport.client.walking import Walked
@@ -207,7 +207,7 @@ def _remote_node(tree: Tree, folder: Segments, entry: RemoteEntry) -> Node | Non
     if is_part_name(entry.name):
         return None
     try:
-        safe_child(Path(), entry.name)
+        check_name(entry.name)
     except SafetyRefused as refused:
         tree.problems.append(Problem(segments, str(refused)))
         return None
