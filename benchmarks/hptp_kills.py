@@ -43,7 +43,7 @@ PIECE_BYTES = 256 * 1024
 SLACK_BYTES = 2 * PIECE_BYTES  # the piece under way, and the second try's requests
 SIDES = ("server", "client")
 DIRECTIONS = (UP, DOWN)
-LIMIT_S = 120
+LIMIT_S = 600
 OTHERS = [f"--set={name}.enabled=false" for name in ("ssh", "time", "ntp", "chat")]
 
 
@@ -96,7 +96,7 @@ class Server:
         with self._log.open("ab") as log:
             self._master = subprocess.Popen(self._command, env=self._environment, stdout=log, stderr=log)
         self._family = [self._master.pid]
-        wait = ["homeport", "status", "--wait", "60"]
+        wait = ["homeport", "status", "--wait", "300"]
         subprocess.run(wait, env=self._environment, check=True, stdout=subprocess.DEVNULL, timeout=LIMIT_S)
         listed = subprocess.run(["pgrep", "-P", str(self._master.pid)], capture_output=True, text=True, check=False)
         self._family = [self._master.pid, *map(int, listed.stdout.split())]
@@ -346,6 +346,7 @@ def main(words: Sequence[str]) -> None:
     chosen = parser.parse_args(words)
     shutil.rmtree(chosen.workspace, ignore_errors=True)
     chosen.workspace.mkdir(parents=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing is left behind
     trial = Trial(chosen.workspace, chosen.port, random.Random(chosen.seed))
     rounds = []
     try:
