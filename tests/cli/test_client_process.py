@@ -153,7 +153,8 @@ def test_a_file_there_and_back(trusting: dict[str, str], url: str, home: Path, t
     (tmp_path / "影片 1.bin").write_bytes(content)
     done = run(["put", "影片 1.bin", f"{url}/新/", "--json"], trusting, tmp_path)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout.splitlines()[-2])["verified"] == "SHA-256"
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [each["verified"] for each in told if each["event"] == "file-done"] == ["SHA-256"]
     assert (home / "新" / "影片 1.bin").read_bytes() == content
     done = run(["hash", f"{url}/新/影片 1.bin", "影片 1.bin"], trusting, tmp_path)
     assert (done.returncode, done.stdout.split()[0].decode()) == (0, hashlib.sha256(content).hexdigest())
