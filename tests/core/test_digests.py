@@ -136,13 +136,13 @@ def test_the_attribute_moves_with_the_file(store: DigestStore, fd: int, tmp_path
     [
         b"",
         b"x",
-        b"9:0:" + b"g" * 64,
-        b"9:0:" + b"a" * 63,
-        b"9:0:" + b"a" * 65,
-        b"9:0:" + b"A" * 64,
-        b"-9:0:" + b"a" * 64,
-        b"9" * 30 + b":0:" + b"a" * 64,
-        b"9:0:" + b"a" * 64 + b"\n",
+        bytes(7) + b"\x09" + bytes(8) + b"a" * 31,
+        bytes(7) + b"\x09" + bytes(8) + b"a" * 33,
+        bytes(7) + b"\x08" + bytes(8) + b"a" * 32,
+        bytes(7) + b"\x09" + bytes(7) + b"\x01" + b"a" * 32,
+        b"\xff" * 48,
+        b"9:0:" + b"a" * 64,
+        b"9" * 48,
         b"\xff" * 100,
     ],
 )
@@ -150,6 +150,12 @@ def test_a_planted_attribute_that_is_no_digest_is_passed_over(store: DigestStore
     os.utime(fd, ns=(0, 0))
     os.setxattr(fd, ATTRIBUTE, planted)
     assert store.load(fd, os.fstat(fd)) is None
+
+
+def test_what_is_kept_is_size_time_and_digest_and_short_enough_for_an_inode(store: DigestStore, fd: int) -> None:
+    os.utime(fd, ns=(0, -1))
+    store.store(fd, HEX)
+    assert os.getxattr(fd, ATTRIBUTE) == bytes(7) + b"\x09" + b"\xff" * 8 + bytes.fromhex(HEX)
 
 
 def test_huge_device_and_inode_numbers_fit_the_database(

@@ -21,15 +21,15 @@ def _asked_afresh() -> Iterator[None]:
 
 
 def _failing(monkeypatch: pytest.MonkeyPatch, failures: list[int]) -> None:
-    real = openat2._openat2
+    real = openat2._syscall
 
-    def fake(root_fd: int, path: bytes, how: int) -> int:
+    def fake(*arguments: object) -> int:
         if failures:
             ctypes.set_errno(failures.pop(0))
             return -1
-        return real(root_fd, path, how)
+        return int(real(*arguments))
 
-    monkeypatch.setattr(openat2, "_openat2", fake)
+    monkeypatch.setattr(openat2, "_syscall", fake)
 
 
 @pytest.mark.parametrize(

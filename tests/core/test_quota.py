@@ -702,7 +702,8 @@ def test_a_thread_may_find_the_work_done_by_another(world: Processes, limited: i
     leasing._start_once()
     leasing._open(ledger._lease(limited))
     assert ledger._lease(limited).inside == 1
-    ledger._lease(limited).leave()
+    leasing.changing(limited).__exit__(None, None, None)
+    assert ledger._lease(limited).inside == 0
 
 
 def test_threads_begin_together(database: Database, tmp_path: Path) -> None:

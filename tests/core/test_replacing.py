@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import threading
@@ -517,6 +518,18 @@ def test_where_blanks_cannot_be_renamed_new_files_are_made(
     monkeypatch.setattr("homeport.core.stages.rename_to_new", fail)
     store(home, PATHS[1], b"3")
     assert read(home, PATHS[1]) == b"3"
+
+
+def test_a_blank_that_another_holds_is_left_to_it(house: House, home: Home) -> None:
+    for content_ in (b"1", b"2"):
+        store(home, PATHS[0], content_)
+    (stages,) = (house.root / "stage").iterdir()
+    blank = stages / stage_name(PATHS[0])
+    with blank.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        store(home, PATHS[1], b"3")
+    assert read(home, PATHS[1]) == b"3"
+    assert blanks.is_blank(blank.lstat().st_mode)
 
 
 def test_blanks_beyond_the_latest_are_removed(house: House, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

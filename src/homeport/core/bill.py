@@ -7,10 +7,9 @@ not on the disk. Every method that changes the bill is called inside `Ledger.cha
 from __future__ import annotations
 
 from homeport.core.count import Count
+from homeport.core.leases import NOTHING
 from homeport.core.quota import Ledger
 from homeport.core.search import Search
-
-NOTHING = Count()
 
 
 class Reservation:

@@ -22,7 +22,6 @@ import os
 import signal
 import stat as stat_bits
 import time
-from contextlib import suppress
 
 from homeport.core.digests import ATTRIBUTE
 from homeport.core.entries import Entry, Kind
@@ -67,27 +66,30 @@ class Replaced:
 
     def become_blank(self, place: Place) -> None:
         """Leave it at its new place, emptied if large; where somebody reads it, remove its name there. Never raises."""
-        with suppress(OSError):  # it is marked: whatever is left of it costs nobody anything
-            found = self._unused()
-            if found is None:
+        fd = self.fd
+        try:  # it is marked: whatever is left of it costs nobody anything
+            if not _leased(fd) or (found := os.fstat(fd)).st_nlink != 1:
                 os.unlink(place.name, dir_fd=place.folder)
             elif found.st_size > _FILLED_BYTES:
-                os.ftruncate(self.fd, 0)
-        os.close(self.fd)  # ends the lease and the lock
-
-    def _unused(self) -> os.stat_result | None:
-        """What it is, if nobody else has it open or by another name."""
-        try:
-            # Who wants to open it meanwhile is told EAGAIN, and we by a signal that by default nobody hears.
-            fcntl.fcntl(self.fd, _F_SETSIG, signal.SIGURG)
-            fcntl.fcntl(self.fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+                os.ftruncate(fd, 0)
         except OSError:
-            return None
-        found = os.fstat(self.fd)
-        return found if found.st_nlink == 1 else None
+            pass
+        os.close(fd)  # ends the lease and the lock
+
+
+def _leased(fd: int) -> bool:
+    """Whether nobody else has the file open, nor can open it until `fd` is closed."""
+    try:
+        # Who wants to open it meanwhile is told EAGAIN, and we by a signal that by default nobody hears.
+        fcntl.fcntl(fd, _F_SETSIG, _UNHEARD)
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+    except OSError:
+        return False
+    return True
 
 
 _F_SETSIG = 10  # fcntl.h; Python does not name it
+_UNHEARD = int(signal.SIGURG)  # a plain number: the enumeration's member would be converted each time
 
 
 def put_in_place(stage: Place, target: Place, there: Entry | None) -> Replaced | None:

@@ -1,8 +1,12 @@
 """Which digests there are, how they are computed, and where a file's SHA-256 is kept beside it.
 
 The rule: a kept digest counts only while the file has the size and modification time that it had when the digest was
-kept. It lives in the extended attribute `user.homeport.sha256` as `size:mtime_ns:hex`, which moves with the file, or
-in the database's table `digests` where the file system takes no such attribute.
+kept. It lives in the extended attribute `user.homeport.sha256`, which moves with the file, or in the database's table
+`digests` where the file system takes no such attribute.
+
+The attribute is 48 bytes, most significant first: the size (8), the modification time in nanoseconds since the epoch
+(8, two's complement), the digest (32). So it fits into the file's inode; as text it was 89 bytes, for which ext4 needs
+a block of 4 KiB, and twice the time.
 
 Whoever changes a file in place, keeps its length and sets its old time again is not noticed; nothing in Homeport
 changes files in place.
@@ -13,7 +17,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import re
+import struct
 import zlib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
@@ -29,7 +33,8 @@ if TYPE_CHECKING:
 ATTRIBUTE = "user.homeport.sha256"
 BLOCK_BYTES = 256 * 1024
 
-_DIGEST = re.compile(rb"[0-9a-f]{64}")
+_STATE = struct.Struct(">Qq")
+_KEPT_BYTES = _STATE.size + hashlib.sha256().digest_size
 
 
 class Hasher(Protocol):
@@ -112,11 +117,13 @@ def attribute_of(fd: int, found: os.stat_result) -> str | None:
         if error.errno != errno.ENODATA:
             raise
         return None
-    state = b"%d:%d:" % (found.st_size, found.st_mtime_ns)
-    if not kept.startswith(state):
+    if len(kept) != _KEPT_BYTES or not kept.startswith(_state_of(found)):
         return None
-    digest = _DIGEST.fullmatch(kept, len(state))
-    return digest[0].decode("ascii") if digest else None
+    return kept[_STATE.size :].hex()
+
+
+def _state_of(found: os.stat_result) -> bytes:
+    return _STATE.pack(found.st_size, _signed(found.st_mtime_ns))
 
 
 class DigestStore:
@@ -136,7 +143,7 @@ class DigestStore:
         except OSError as error:
             raise storage_error(error) from error
         try:
-            os.setxattr(fd, ATTRIBUTE, f"{found.st_size}:{found.st_mtime_ns}:{digest}".encode("ascii"))
+            os.setxattr(fd, ATTRIBUTE, _state_of(found) + bytes.fromhex(digest))
         except OSError:  # no attributes here, or no room for one
             self._store_row(found, digest)
 

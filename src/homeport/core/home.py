@@ -13,6 +13,7 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import cached_property
 
 from homeport.core.accounts import Account
 from homeport.core.audit_events import (
@@ -51,7 +52,7 @@ from homeport.core.rights import Rights
 from homeport.core.scanning import Looks, Wanted
 from homeport.core.sessions import SessionRecord
 from homeport.core.starting import Wish, start_upload
-from homeport.core.transfer import Allow, Download, Ended, Opened, Outcome, Stored, Upload, Works
+from homeport.core.transfer import Download, Ended, Opened, Outcome, Stored, Upload, Works
 
 __all__ = ["Home", "HomeServices", "Modes"]
 
@@ -88,6 +89,7 @@ class Home:
         """End: what was reserved is given back. Transfers are to have ended before."""
         self._drop_reservation()
         self._jail.close()
+        vars(self).pop("_works", None)  # which know this home: a circle
 
     @property
     def account(self) -> Account:
@@ -265,7 +267,7 @@ class Home:
         with (
             self._chronicle.deed("copy", source),
             self._download(source, 0, _untold) as download,
-            self._upload(target, Wish(expected_size=download.size), self._allow_any, _untold) as upload,
+            self._upload(target, Wish(expected_size=download.size), _untold) as upload,
         ):
             block = memoryview(bytearray(_COPY_BLOCK_BYTES))
             while count := download.read_into(block):
@@ -373,12 +375,11 @@ class Home:
         return reservation
 
     def _begin(self, path: VirtualPath, wish: Wish, *, new: bool) -> Upload:
-        chronicle = self._chronicle
         try:
-            return self._upload(path, wish, self._allow_new if new else self._allow_any, chronicle.transfer(Uploaded))
+            return self._upload(path, wish, self._chronicle.transfer(Uploaded), new=new)
         except BaseException as error:
             if isinstance(error, HomeportError):
-                chronicle.refused("upload", path, error)
+                self._chronicle.refused("upload", path, error)
             if wish.reservation:
                 wish.reservation.release()
             raise
@@ -395,25 +396,20 @@ class Home:
             os.close(fd)
             raise
 
-    def _upload(self, path: VirtualPath, wish: Wish, allow: Allow, ended: Ended) -> Upload:
+    def _upload(self, path: VirtualPath, wish: Wish, ended: Ended, *, new: bool = False) -> Upload:
         if not self._account.rights.allows_any(_STORE):
             raise RightMissing(str(path), "write")
-        services = self._services
-        works = Works(
-            account_id=self._account.id,
-            jail=self._jail,
-            ledger=services.ledger,
-            digests=services.digests,
-            durability=services.durability,
-            arbiter=services.ledger.arbiter,
-            beside=services.beside,
-            disk=services.stages.disk,
-            file_mode=services.modes.file,
-            allow=allow,
-        )
-        return start_upload(path, wish, works, services.stages, ended)
+        works = self._works._replace(allow=self._allow_new) if new else self._works
+        return start_upload(path, wish, works, ended)
+
+    @cached_property
+    def _works(self) -> Works:
+        """Made for the first upload: most sessions make none, and who makes one makes many."""
+        return self._services.works(self._account.id, self._jail, self._allow_any)
 
     def _take_reservation(self) -> Reservation | None:
+        if self._reservation is None:
+            return None
         with self._lock:
             reservation, self._reservation = self._reservation, None
         return reservation
@@ -439,7 +435,9 @@ class Home:
             raise RightMissing(str(path), needed.names()[0])
 
     def _allow_any(self, path: VirtualPath, there: Entry | None) -> None:
-        self._require(Rights.OVERWRITE if there else Rights.WRITE, path)
+        needed = Rights.OVERWRITE if there else Rights.WRITE
+        if not self._account.rights.allows(needed):
+            raise RightMissing(str(path), needed.names()[0])
 
     def _allow_new(self, path: VirtualPath, there: Entry | None) -> None:
         self._require(Rights.WRITE, path)

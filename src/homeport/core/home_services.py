@@ -10,8 +10,10 @@ from homeport.core.audit import AuditLog
 from homeport.core.digests import DigestStore
 from homeport.core.durability import Durability
 from homeport.core.growing_digest import Beside
+from homeport.core.jail import Jail
 from homeport.core.quota import Ledger
 from homeport.core.stages import StageFolder
+from homeport.core.transfer import Allow, Works
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +36,20 @@ class HomeServices:
     modes: Modes = field(default_factory=Modes)
     clock: Callable[[], float] = time.monotonic  # seconds, for how long transfers took
     beside: Beside = field(default_factory=Beside)
+
+    def works(self, account_id: int, jail: Jail, allow: Allow) -> Works:
+        """What the uploads of one session work with."""
+        return Works(
+            account_id=account_id,
+            jail=jail,
+            ledger=self.ledger,
+            changing=self.ledger.changing(account_id),
+            stages=self.stages,
+            digests=self.digests,
+            durability=self.durability,
+            arbiter=self.ledger.arbiter,
+            beside=self.beside,
+            disk=self.stages.disk,
+            file_mode=self.modes.file,
+            allow=allow,
+        )

@@ -136,11 +136,13 @@ class Jail:
 
         Raises IsADirectory, NotARegularFile, and for the folder NotFound, NotADirectory, OutsideHome.
         """
-        if path.is_root:
+        if not path.segments:
             raise IsADirectory(str(path))
         place = self._lookup.place_of(path, about_folder=True)
         try:
-            there = self._seen_through(_there(place.folder, place.name, path), path)
+            there = _there(place.folder, place.name, path)
+            if there is None or there.kind is Kind.LINK:
+                there = self._seen_through(there, path)
         except OSError as error:
             raise self._lookup.failure(error, path) from error
         finally:
@@ -151,11 +153,8 @@ class Jail:
 
     def _seen_through(self, there: Entry | None, path: VirtualPath) -> Entry | None:
         """What an upload of `path` will replace: of a link what it leads to, and a name in whatever Unicode form."""
-        if there is None:
-            if str(path).isascii():
-                return None
-        elif there.kind is not Kind.LINK:
-            return there
+        if there is None and str(path).isascii():
+            return None
         try:
             return self.stat(path)
         except NotFound:
@@ -362,7 +361,7 @@ class Jail:
         the folder that got the new name. Returns what was replaced; its file may stay under the stage's name as a
         blank (see `homeport.core.blanks`). Raises IsADirectory, NotARegularFile, StageElsewhere.
         """
-        if path.is_root:
+        if not path.segments:
             raise IsADirectory(str(path))
         installing = _Installing(Place(stage_fd, name_bytes(stage_name)), path, approve, flush)
         place = self._lookup.place_of(path)
@@ -461,7 +460,7 @@ class _Installing:
 
 def _replace(installing: _Installing, target: Place, there: Entry | None) -> Replaced | None:
     """Put the stage in the place of what is `there`, if that may be done."""
-    if there is not None and there.kind in _NOT_REPLACED:
+    if there is not None and there.kind is not Kind.FILE:
         raise _NOT_REPLACED[there.kind](str(installing.path))
     if installing.approve:
         installing.approve(there)

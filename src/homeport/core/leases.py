@@ -68,11 +68,6 @@ class Lease:
         with self.lock:
             self.open = True
 
-    def leave(self) -> None:
-        """End an operation."""
-        with self.lock:
-            self.inside -= 1
-
     def stop(self) -> None:
         """Let no more operations begin; those inside go on."""
         with self.lock:

@@ -54,7 +54,16 @@ class Changing:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._lease.leave()
+        lease = self._lease
+        with lease.lock:
+            lease.inside -= 1
+
+
+class _Leases(dict[int, Lease]):
+    """Each made when it is first asked for, and kept as long as the process lives."""
+
+    def __missing__(self, account: int) -> Lease:
+        return self.setdefault(account, Lease(account))
 
 
 class Leasing:
@@ -73,7 +82,8 @@ class Leasing:
         self.arbiter = Arbiter(self.processes.id, in_thread if times.background else at_once)
         self.times = times
         self.clocks = clocks
-        self._leases: dict[int, Lease] = {}
+        self._leases = _Leases()
+        self.lease: Callable[[int], Lease] = self._leases.__getitem__  # the account's, which may hold nothing
         self._sections: dict[int, Changing] = {}
         self._starting = threading.Lock()
         self._started = False
@@ -81,10 +91,6 @@ class Leasing:
         self._awake = threading.Event()
         self._stopping = threading.Event()
         self._next_round = self._next_beat = self._alert_until = 0.0
-
-    def lease(self, account: int) -> Lease:
-        """The account's lease, which may hold nothing."""
-        return self._leases.get(account) or self._leases.setdefault(account, Lease(account))
 
     def changing(self, account: int) -> Changing:
         """See `Ledger.changing`; one for all who change the account, for it keeps nothing itself."""

@@ -135,7 +135,9 @@ class Lookup:
             del root
 
     def _resolve(self, segments: tuple[str, ...], flags: int) -> int:
-        root = self._held()
+        root = self._root
+        if root is None:
+            raise HomeUnavailable
         try:
             return self._resolver.open(root.fd, segments, flags)
         finally:
@@ -191,15 +193,12 @@ class Lookup:
         """As `parent`, for a folder that the caller closes; errors are about `path`, or about its folder."""
         name = name_bytes(_single(path))
         try:
-            return Place(self._open_parent(path), name)
+            try:  # without a path of its own, which costs as much as the call
+                return Place(self._resolve(path.segments[:-1], _PARENT), name)
+            except FileNotFoundError:
+                return Place(self.open(path.parent, _PARENT), name)
         except OSError as error:
             raise self.failure(error, path.parent if about_folder else path) from error
-
-    def _open_parent(self, path: VirtualPath) -> int:
-        try:  # without a path of its own, which costs as much as the call
-            return self._resolve(path.segments[:-1], _PARENT)
-        except FileNotFoundError:
-            return self.open(path.parent, _PARENT)
 
     @contextmanager
     def named(self, path: VirtualPath) -> Iterator[tuple[int, bytes]]:
@@ -270,7 +269,7 @@ class Lookup:
 
 def _single(path: VirtualPath) -> str:
     """The last name of `path`; VirtualPath makes it one clean segment, here it is made sure of."""
-    name = path.name
+    name = path.segments[-1] if path.segments else ""
     if name in ("", ".", "..") or "/" in name or "\0" in name:
         raise InvalidPath(ascii(name), "not a file name")
     return name

@@ -16,7 +16,6 @@ import os
 from collections.abc import Sequence
 
 from homeport.core.errors import WouldBlock
-from homeport.core.paths import name_bytes
 
 _SYS_OPENAT2 = 437  # the same number on every architecture that Python runs on
 _RESOLVE_NO_MAGICLINKS = 0x02
@@ -53,9 +52,9 @@ class KernelResolver:
         `flags` is O_PATH or O_RDONLY, with O_DIRECTORY and O_NOFOLLOW (for the last segment) as wanted. Segments may
         be `..`, as in the target of a link. Raises OSError: EXDEV for what leads outside, ELOOP for too many links.
         """
-        path = _path_of(segments)
+        path, how = _path_of(segments), _how(flags)
         for _ in range(_TRIES):
-            fd = _openat2(root_fd, path, _how(flags))
+            fd: int = _syscall(_SYS_OPENAT2, root_fd, path, how, _HOW_SIZE)
             if fd >= 0:
                 return fd
             failure = ctypes.get_errno()
@@ -65,7 +64,7 @@ class KernelResolver:
 
     def open_cached(self, root_fd: int, segments: Sequence[str], flags: int) -> int:
         """As `open`, without waiting for anything; raises WouldBlock where the kernel cannot promise that."""
-        fd = _openat2(root_fd, _path_of(segments), _how(flags, _RESOLVE_CACHED))
+        fd: int = _syscall(_SYS_OPENAT2, root_fd, _path_of(segments), _how(flags, _RESOLVE_CACHED), _HOW_SIZE)
         if fd >= 0:
             return fd
         failure = ctypes.get_errno()
@@ -75,7 +74,7 @@ class KernelResolver:
 
 
 def _path_of(segments: Sequence[str]) -> bytes:
-    path = name_bytes("/".join(segments)) or b"."
+    path = "/".join(segments).encode("utf-8", "surrogateescape") or b"."  # as `name_bytes`, without the call
     if b"\0" in path or path.startswith(b"/"):
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
     return path
@@ -84,15 +83,10 @@ def _path_of(segments: Sequence[str]) -> bytes:
 @functools.cache
 def available() -> bool:
     """Whether this kernel, and whatever filters its system calls, allows openat2."""
-    fd = _openat2(-100, b".", _how(os.O_PATH))  # AT_FDCWD: any folder will do
+    fd: int = _syscall(_SYS_OPENAT2, -100, b".", _how(os.O_PATH), _HOW_SIZE)  # AT_FDCWD: any folder will do
     if fd >= 0:
         os.close(fd)
     return fd >= 0 or ctypes.get_errno() not in (errno.ENOSYS, errno.EPERM)
-
-
-def _openat2(root_fd: int, path: bytes, how: int) -> int:
-    fd: int = _syscall(_SYS_OPENAT2, root_fd, path, how, _HOW_SIZE)
-    return fd
 
 
 @functools.cache

@@ -54,7 +54,7 @@ class PatchedUpload(Upload):
     def __init__(self, path: VirtualPath, stage: Stage, bill: Bill, works: Works, ended: Ended) -> None:
         super().__init__(path, stage, bill, works, ended)
         if stage.is_blank:  # what it held before must not show between pieces
-            with works.ledger.changing(works.account_id):
+            with works.changing:
                 self._count_stage()
         self._held: dict[int, bytes] = {}  # by offset, in the order in which they came; none overlaps another
         self._held_bytes = 0
@@ -101,7 +101,7 @@ class PatchedUpload(Upload):
             with self._lock:
                 self._require_open()
                 self._leave_order(size)
-                with self._works.ledger.changing(self._works.account_id):
+                with self._changing:
                     self._cut(size)
                 self.offset = min(self.offset, size)
                 if not size:
@@ -183,7 +183,7 @@ class PatchedUpload(Upload):
         more = size - self.size
         if more > self._works.jail.free_bytes():  # a gap is read at the end like everything else
             raise StorageFull
-        with self._works.ledger.changing(self._works.account_id):
+        with self._changing:
             self._bill.charge(more)
             try:
                 self._stage.truncate(size)
@@ -194,7 +194,7 @@ class PatchedUpload(Upload):
 
     def _overwrite(self, view: memoryview, offset: int) -> None:
         done = 0
-        with self._works.ledger.changing(self._works.account_id):
+        with self._changing:
             while done < len(view):
                 try:
                     count = os.pwrite(self._stage.fd, view[done:], offset + done)
@@ -209,7 +209,7 @@ class PatchedUpload(Upload):
         if self._stage.created and in_order <= self.offset:  # a copy of the file that is there: of no use to anybody
             self._worthless = True
             return
-        with self._works.ledger.changing(self._works.account_id):
+        with self._changing:
             self._cut(min(in_order, self.size))
         self._set_mode(STAGE_MODE)
 

@@ -206,13 +206,15 @@ class StageFolder:
         `replacing`: it will leave a blank of its name, so until there are many none is taken from another name.
         """
         name = stage_name(path)
-        with _storage_errors:
-            folder = self._held(account)
+        try:
+            folder = self._folders.get(account) or self._held(account)
             try:
                 found = _open_locked(folder, name, replacing)
             except FileNotFoundError:  # somebody removed the folder
-                folder = self._held(account, afresh=True)
+                folder = self._held(account)
                 found = _open_locked(folder, name, replacing)
+        except OSError as error:
+            raise storage_error(error) from error
         if found is None:
             del folder  # a traceback that somebody keeps must not keep the folder open
             raise Busy(str(path))
@@ -274,17 +276,15 @@ class StageFolder:
     def _folder(self, account: int) -> int:
         return os.open(str(account), _FOLDER, dir_fd=self._fd)
 
-    def _held(self, account: int, *, afresh: bool = False) -> AccountFolder:
-        """The account's folder, made if need be and kept open for the next upload; `afresh` after it went away."""
-        folder = None if afresh else self._folders.get(account)
-        if folder is None:
-            with suppress(FileExistsError):
-                os.mkdir(str(account), 0o700, dir_fd=self._fd)
-            folder = AccountFolder(self._folder(account))
-            with self._lock:
-                while len(self._folders) >= _FOLDERS_HELD:
-                    del self._folders[next(iter(self._folders))]
-                self._folders[account] = folder
+    def _held(self, account: int) -> AccountFolder:
+        """The account's folder, made if need be, and kept open for the next upload."""
+        with suppress(FileExistsError):
+            os.mkdir(str(account), 0o700, dir_fd=self._fd)
+        folder = AccountFolder(self._folder(account))
+        with self._lock:
+            while len(self._folders) >= _FOLDERS_HELD:
+                del self._folders[next(iter(self._folders))]
+            self._folders[account] = folder
         return folder
 
     @contextmanager
@@ -358,25 +358,26 @@ def _rename_blank(folder: AccountFolder, name: str) -> tuple[int, os.stat_result
     """
     blanks = folder.blanks
     while blanks:
-        with suppress(OSError, KeyError, _BlankHeldError):  # taken by another, or no such rename here
+        try:
             blank = name if name in blanks else blanks.popitem()[0]
             blanks.pop(blank, None)
             own = _open_own(folder.fd, blank, 0)
-            if own is None:
-                continue
-            try:
-                if is_blank(own[1].st_mode):
-                    if blank != name:
-                        rename_to_new(Place(folder.fd, blank.encode()), Place(folder.fd, name.encode()))
-                    return own
-            except FileExistsError:  # a stage that is to go on, perhaps
-                blanks[blank] = None
-                os.close(own[0])
-                return None
-            except OSError:
-                os.close(own[0])
-                raise
+        except (OSError, KeyError, _BlankHeldError):  # taken by another
+            continue
+        if own is None:
+            continue
+        try:
+            if is_blank(own[1].st_mode):
+                if blank != name:
+                    rename_to_new(Place(folder.fd, blank.encode()), Place(folder.fd, name.encode()))
+                return own
+        except FileExistsError:  # a stage that is to go on, perhaps
+            blanks[blank] = None
             os.close(own[0])
+            return None
+        except OSError:  # no such rename here
+            pass
+        os.close(own[0])
     return None
 
 

@@ -11,14 +11,15 @@ import os
 from contextlib import closing, suppress
 from typing import NamedTuple
 
-from homeport.core.bill import NOTHING, Bill, Reservation
+from homeport.core.bill import Bill, Reservation
 from homeport.core.count import Count
 from homeport.core.entries import Entry
 from homeport.core.errno_table import storage_error
 from homeport.core.errors import QuotaExceeded, SourceChanged
+from homeport.core.leases import NOTHING
 from homeport.core.paths import VirtualPath
 from homeport.core.resume import FROM_NOTHING, Beginning, Present, Start, start_of
-from homeport.core.stages import Stage, StageFolder
+from homeport.core.stages import Stage
 from homeport.core.transfer import Ended, Upload, Works, throw_away
 
 COPY_BYTES = 16 * 1024 * 1024  # copied at once inside the kernel: short enough for a recount to get its turn
@@ -37,7 +38,7 @@ class Wish(NamedTuple):
     knows_stage: bool = False  # the peer has asked for the stage's length: `offset` is not that of the file
 
 
-def start_upload(path: VirtualPath, wish: Wish, works: Works, stages: StageFolder, ended: Ended) -> Upload:
+def start_upload(path: VirtualPath, wish: Wish, works: Works, ended: Ended) -> Upload:
     """Begin to store `path`.
 
     Raises StorageFull, Busy, OffsetPastEnd, QuotaExceeded, and what `Jail.replaceable` and `allow` raise.
@@ -46,13 +47,21 @@ def start_upload(path: VirtualPath, wish: Wish, works: Works, stages: StageFolde
     works.allow(path, whole)
     works.disk.take(0)
     bill = Bill(works.ledger, works.account_id, Count.of(whole) if whole else NOTHING, wish.reservation)
-    with works.ledger.changing(works.account_id):
-        stage = _opened(path, works, stages, bill, replacing=whole is not None)
-    return _Start(path, works, stage, bill, whole).run(wish, ended)
+    with works.changing:
+        stage = _opened(path, works, bill, replacing=whole is not None)
+    start = _Start(path, works, stage, bill, whole)
+    try:
+        start.fill(wish)
+        return wish.kind(path, stage, bill, works, ended)
+    except BaseException:
+        with suppress(Exception):
+            start.undo()
+        stage.close()
+        raise
 
 
-def _opened(path: VirtualPath, works: Works, stages: StageFolder, bill: Bill, *, replacing: bool) -> Stage:
-    stage = stages.open_or_create(works.account_id, path, replacing=replacing)
+def _opened(path: VirtualPath, works: Works, bill: Bill, *, replacing: bool) -> Stage:
+    stage = works.stages.open_or_create(works.account_id, path, replacing=replacing)
     if stage.created:
         try:
             bill.hold_file()
@@ -74,21 +83,14 @@ class _Start:
         self._whole = whole
         self._fresh = stage.created  # nothing is lost with the stage
 
-    def run(self, wish: Wish, ended: Ended) -> Upload:
-        try:
-            self._fill(wish)
-            return wish.kind(self._path, self._stage, self._bill, self._works, ended)
-        except BaseException:
-            with suppress(Exception):
-                self._undo()
-            self._stage.close()
-            raise
-
-    def _fill(self, wish: Wish) -> None:
+    def fill(self, wish: Wish) -> None:
+        """Make it hold what the upload is to begin with."""
         if self._stage.was_patched:  # what a process that died wrote in any order continues nothing
             self._drop_patches()
         size = None if self._stage.created else self._stage.size
-        start = self._start(wish, size)
+        start = FROM_NOTHING  # as nearly all do
+        if wish.offset or wish.append:
+            start = self._start(wish, size)
         if wish.expected_size is not None:
             self._require_room(wish.expected_size, wish, size or 0)
         kept = start.offset if start.beginning is Beginning.STAGE else 0
@@ -100,13 +102,11 @@ class _Start:
             self._copy(start.offset)
 
     def _start(self, wish: Wish, size: int | None) -> Start:
-        if not wish.offset and not wish.append:  # as nearly all do
-            return FROM_NOTHING
         present = Present(self._whole.size if self._whole else None, size)
         return start_of(str(self._path), present, offset=wish.offset, append=wish.append, knows_stage=wish.knows_stage)
 
     def _drop_patches(self) -> None:
-        with self._works.ledger.changing(self._works.account_id):
+        with self._works.changing:
             size = self._stage.size
             self._stage.empty()
             self._bill.refund(size)
@@ -114,12 +114,12 @@ class _Start:
     def _begin_stage(self) -> None:
         """It counts before anything is copied into it."""
         if self._stage.is_blank:
-            with self._works.ledger.changing(self._works.account_id):
+            with self._works.changing:
                 self._stage.charged(0)
                 self._bill.count_file()
 
     def _cut(self, kept: int, size: int) -> None:
-        with self._works.ledger.changing(self._works.account_id):
+        with self._works.changing:
             self._stage.truncate(kept)
             self._bill.refund(size - kept)
 
@@ -141,7 +141,7 @@ class _Start:
             while position < size:
                 step = min(COPY_BYTES, size - position)
                 self._works.disk.take(step)
-                with self._works.ledger.changing(self._works.account_id):
+                with self._works.changing:
                     self._bill.charge(step)
                     copied = 0
                     try:
@@ -152,8 +152,9 @@ class _Start:
                     raise SourceChanged(str(self._path))
                 position += copied
 
-    def _undo(self) -> None:
-        with self._works.ledger.changing(self._works.account_id):
+    def undo(self) -> None:
+        """It cannot begin: what it made is thrown away."""
+        with self._works.changing:
             if self._fresh:
                 throw_away(self._stage, self._bill, self._stage.size)
 

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import NamedTuple, TypeVar
 
 from homeport.core.arbiter import Arbiter
-from homeport.core.bill import NOTHING, Bill
+from homeport.core.bill import Bill
 from homeport.core.count import Count
 from homeport.core.digests import DigestStore
 from homeport.core.disk_room import DiskRoom
@@ -35,10 +35,11 @@ from homeport.core.errors import (
 )
 from homeport.core.growing_digest import Beside, GrowingDigest
 from homeport.core.jail import Jail
+from homeport.core.leases import NOTHING
 from homeport.core.paths import VirtualPath
-from homeport.core.quota import Ledger
+from homeport.core.quota import Changing, Ledger
 from homeport.core.search import Search
-from homeport.core.stages import STAGE_MODE, Stage
+from homeport.core.stages import STAGE_MODE, Stage, StageFolder
 
 __all__ = ["Allow", "Download", "Ended", "Opened", "Outcome", "Stored", "Upload", "Works", "throw_away"]
 
@@ -62,11 +63,13 @@ Allow = Callable[[VirtualPath, Entry | None], None]
 
 
 class Works(NamedTuple):
-    """What an upload works with: its account's home, and what the accounts share."""
+    """What the uploads of one session work with: its account's home, and what the accounts share."""
 
     account_id: int
     jail: Jail
     ledger: Ledger
+    changing: Changing  # as `Ledger.changing` gives it for the account
+    stages: StageFolder
     digests: DigestStore
     durability: Durability
     arbiter: Arbiter
@@ -97,7 +100,7 @@ class Upload:
         self._ended = ended
         self._lock = threading.RLock()
         self._digest = GrowingDigest(stage.fd, works.beside)
-        self._changing = works.ledger.changing(works.account_id)
+        self._changing = works.changing
         self.offset = self.size = size = stage.size
         if size:
             self._digest.start(size)
@@ -106,7 +109,6 @@ class Upload:
         self._replacing: Entry | None = None
         self._worthless = False
         self._sealed: str | None = None  # the digest, when nothing more comes
-        self._replaced = False
         self._overfull = False
         self._closed = False
         self._turn = works.arbiter.enter(works.account_id, self)
@@ -120,7 +122,8 @@ class Upload:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.abort(str(error) if isinstance(error, HomeportError) else "broken off")
+        if not self._closed:
+            self.abort(str(error) if isinstance(error, HomeportError) else "broken off")
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Add `data`. Raises QuotaExceeded (nothing of it was added), StorageFull, StorageFailed, LedgerBusy."""
@@ -144,15 +147,15 @@ class Upload:
         """
         durability = self._works.durability
         with self._lock:
-            self.seal(expected_size=expected_size, expected_sha256=expected_sha256)
+            self._seal(expected_size, expected_sha256)
             if durability.policy is _NEVER:
-                return self.conclude(self.install(None))
+                return self._conclude(self._install(None))
             try:
                 durability.flush(self._stage.fd)
             except HomeportError:
                 self.spoil()
                 raise
-            return self.conclude(self.install(durability.flush_directory))
+            return self._conclude(self._install(durability.flush_directory))
 
     # A commit's steps, for whoever makes several uploads last at once: see `homeport.core.group_commit`.
 
@@ -166,17 +169,7 @@ class Upload:
         Raises as `commit` does.
         """
         with self._lock:
-            self._require_open()
-            digest = self._digest.hexdigest()
-            if expected_size is not None or expected_sha256 is not None:
-                self._compare(digest, expected_size, expected_sha256)
-            if self._stage.is_blank:  # nothing came
-                with self._changing:
-                    self._count_stage()
-            if self.modified_ns is not None:
-                self._set_modified(self.modified_ns)
-            self._works.digests.store(self._stage.fd, digest)
-            self._sealed = digest
+            self._seal(expected_size, expected_sha256)
 
     def spoil(self) -> None:
         """It could not be made to last: the kernel may have dropped what it could not write and will not say so again.
@@ -192,18 +185,12 @@ class Upload:
         """
         with self._lock:
             self._require_open()
-            assert self._sealed is not None, "only what was sealed is put in place"
-            self._replaced, failure = self._install(flush)
-            return failure
+            return self._install(flush)
 
     def conclude(self, failure: HomeportError | None) -> Stored:
         """The end of an upload that was put in place; raises `failure`, why it may not last, if there is one."""
         with self._lock:
-            assert self._sealed is not None, "only what was sealed is put in place"
-            self._close(self._sealed, str(failure) if failure else None)
-            if failure:
-                raise failure
-            return Stored(self.size, self._sealed, self._replaced)
+            return self._conclude(failure)
 
     def sha256_so_far(self) -> str:
         """The digest of what is there now, in hexadecimal: what a client compares that goes on from `offset`."""
@@ -306,6 +293,19 @@ class Upload:
             raise StorageFailed("nothing was written")
         return count
 
+    def _seal(self, expected_size: int | None, expected_sha256: str | None) -> None:
+        self._require_open()
+        digest = self._digest.hexdigest()
+        if expected_size is not None or expected_sha256 is not None:
+            self._compare(digest, expected_size, expected_sha256)
+        if self._stage.is_blank:  # nothing came
+            with self._changing:
+                self._count_stage()
+        if self.modified_ns is not None:
+            self._set_modified(self.modified_ns)
+        self._works.digests.store(self._stage.fd, digest)
+        self._sealed = digest
+
     def _compare(self, digest: str, expected_size: int | None, expected_sha256: str | None) -> None:
         if expected_size is not None and expected_size != self.size:
             raise SizeMismatch(str(self.path), expected_size, self.size)
@@ -321,8 +321,9 @@ class Upload:
         except OSError as error:
             raise storage_error(error) from error
 
-    def _install(self, flush_directory: Callable[[int], None] | None) -> tuple[bool, HomeportError | None]:
-        """Put the stage in place and settle the bill; whether it replaced something, and why it may not last."""
+    def _install(self, flush_directory: Callable[[int], None] | None) -> HomeportError | None:
+        """Put the stage in place and settle the bill; why it may not last."""
+        assert self._sealed is not None, "only what was sealed is put in place"
         failures: list[HomeportError] = []
         # In place already: a failure must not keep the bill from being settled.
         flush = None if flush_directory is None else partial(_caught, failures, flush_directory)
@@ -341,7 +342,14 @@ class Upload:
                 self._bill.replace(NOTHING if there is None else Count.of(there))
             except HomeportError as error:
                 failures.append(error)
-        return there is not None, failures[0] if failures else None
+        return failures[0] if failures else None
+
+    def _conclude(self, failure: HomeportError | None) -> Stored:
+        assert self._sealed is not None, "only what was sealed is put in place"
+        self._close(self._sealed, str(failure) if failure else None)
+        if failure:
+            raise failure
+        return Stored(self.size, self._sealed, self._replacing is not None)
 
     def _is_staged(self) -> bool:
         """Whether the stage has its name still, after it could not be put in place; it gets its mode back."""
