@@ -361,18 +361,18 @@ def test_a_file_replaced_while_it_is_looked_at_is_looked_at_again(home: Home, mo
     path = PATHS[0]
     store(home, path, b"1")
     versions = [b"22", b"333"]
-    real = home._jail._look
+    real = home._jail._look_once
 
     def replaced(*args: object) -> os.stat_result:
         found = real(*args)  # type: ignore[arg-type]
         if versions:
             version, versions[:] = versions[0], versions[1:]
-            monkeypatch.setattr(home._jail, "_look", real)
+            monkeypatch.setattr(home._jail, "_look_once", real)
             store(home, path, version)
-            monkeypatch.setattr(home._jail, "_look", replaced)
+            monkeypatch.setattr(home._jail, "_look_once", replaced)
         return found
 
-    monkeypatch.setattr(home._jail, "_look", replaced)
+    monkeypatch.setattr(home._jail, "_look_once", replaced)
     assert home.stat(path).size == 3
 
 
@@ -459,12 +459,12 @@ def test_a_download_without_a_kept_digest_asks_the_database_only_if_it_may_wait(
 def test_what_is_replaced_all_the_time_is_told_as_it_was_last(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     for path in PATHS[:2]:
         store(home, path, b"1")
-    real, turn = home._jail._look, iter(range(1000))
+    real, turn = home._jail._look_once, iter(range(1000))
 
     def alternating(_: object, flags: int) -> os.stat_result:
         return real(PATHS[next(turn) % 2], flags)
 
-    monkeypatch.setattr(home._jail, "_look", alternating)
+    monkeypatch.setattr(home._jail, "_look_once", alternating)
     assert home.stat(PATHS[0]).size == 1
 
 
