@@ -15,6 +15,7 @@ import json
 import os
 import random
 import secrets
+import shutil
 import signal
 import statistics
 import subprocess
@@ -25,7 +26,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from benchmarks.hptp_paths import PASSWORD, Place, gone, line
+from benchmarks.hptp_place import PASSWORD, Place, line
 from homeport.client.chat.client import ChatClient, Connected, Disconnected
 from homeport.client.chat.core import Said
 from homeport.client.chat.opening import dialler
@@ -207,7 +208,7 @@ def main(words: Sequence[str]) -> None:
     if chosen.fingerprint:
         print(json.dumps(asyncio.run(clients(chosen, chosen.fingerprint))), flush=True)
         return
-    gone(chosen.workspace)
+    shutil.rmtree(chosen.workspace, ignore_errors=True)
     folder = chosen.workspace / secrets.token_hex(4)
     folder.mkdir(parents=True)
     places = {"HOMEPORT_DIR": "instance", "XDG_CONFIG_HOME": "config", "XDG_STATE_HOME": "state"}

@@ -138,12 +138,12 @@ def standing(folder: Path, delay_ms: int, loss: float) -> Iterator[Place]:
     places = {"HOMEPORT_DIR": "instance", "XDG_CONFIG_HOME": "config", "XDG_STATE_HOME": "state"}
     environment = {**os.environ, **{key: str(folder / name) for key, name in places.items()}}
     place = Place(folder, delay_ms, environment)
-    with _line(place, loss), _servers(place):
+    with line(place, loss), _servers(place):
         yield place
 
 
 @contextmanager
-def _line(place: Place, loss: float) -> Iterator[None]:
+def line(place: Place, loss: float) -> Iterator[None]:
     """Two network namespaces joined by a long line; nothing for a delay of 0."""
     if not place.delay_ms:
         yield
