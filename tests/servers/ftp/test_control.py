@@ -365,7 +365,7 @@ def test_who_is_turned_away_hears_why(run: Run) -> None:
 
 def test_a_busy_session_is_not_idle(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
-        stand = Stand(replace(PLAIN, times=replace(PLAIN.times, idle_s=0.02)))
+        stand = Stand(replace(PLAIN, times=replace(PLAIN.times, idle_s=0.5)))
         gate = asyncio.Event()
 
         async def slow(session: FtpSession, request: Request) -> None:
@@ -375,7 +375,7 @@ def test_a_busy_session_is_not_idle(run: Run, monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setitem(handlers.HANDLERS, "PWD", slow)
         connection = await stand.logged_in()
         connection.data_received(b"PWD\r\n")
-        await asyncio.sleep(0.06)
+        await asyncio.sleep(1.2)
         assert stand.transport.text() == ""
         gate.set()
         await until(lambda: stand.transport.closed)
