@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from tests.interop.live_server import Account, LiveServer, running
+from tests.interop.live_server import Account, LiveServer, running, wait_until
 from tests.servers.hptp.client import Failed, Gone, HptpClient
 
 pytestmark = pytest.mark.interop
@@ -43,6 +43,11 @@ class Round:
         return random.Random(f"{self.seed} {path}").randbytes(size)
 
     @property
+    def stays_half(self) -> bool:
+        """Whether the server is killed when it has a part of the large file, and the rest never comes."""
+        return self.seed % 2 == 1
+
+    @property
     def paths(self) -> list[str]:
         return ["/large", *(f"/many/{number % 3}/{number}" for number in range(SMALL))]
 
@@ -56,6 +61,8 @@ class Round:
             for path in small:
                 data = self.content(path)
                 streams[client.begin_put(path, data, size=len(data), parents=True)] = path
+            if self.stays_half:
+                client.finish(next(iter(streams)))
             stream = next(iter(streams))
             client.send_body(stream, self.content(large)[LARGE // 2 :])
             client.engine.send_end(stream, {})
@@ -77,13 +84,15 @@ def test_kill_at_random_moments_of_a_mixed_transfer(victim: LiveServer) -> None:
     home = victim.home(account)
     chance = random.Random(20261)
     standing: dict[str, set[bytes]] = {path: set() for path in Round(0).paths}
-    resumed = 0
+    resumed = []
     for seed in range(KILLS):
         this = Round(seed)
         client = connected(victim, account)
         thread = threading.Thread(target=this.run, args=(client,))
         thread.start()
         assert this.begun.wait(20)
+        if this.stays_half:
+            wait_until(lambda: largest_stage(victim, account) >= LARGE // 4, "a part of the large file")
         time.sleep(chance.uniform(0, 0.15))
         victim.kill()
         thread.join(20)
@@ -100,11 +109,19 @@ def test_kill_at_random_moments_of_a_mixed_transfer(victim: LiveServer) -> None:
             if found.exists():
                 standing[path] = {found.read_bytes()}
         victim.start()
-        resumed += resume_large(victim, account, this)
+        offset = resume_large(victim, account, this)
+        if this.stays_half:
+            resumed.append(offset)
         standing["/large"] = {this.content("/large")}
         assert (home / "large").read_bytes() == this.content("/large")
     victim.assert_no_drift(account)
-    assert resumed, "no upload was ever found half done"
+    assert len(resumed) == KILLS // 2
+    assert all(LARGE // 4 <= offset <= LARGE // 2 for offset in resumed), resumed
+
+
+def largest_stage(server: LiveServer, account: Account) -> int:
+    """The bytes in it."""
+    return max((stage["size"] for stage in server.json("user", "stages", "list", account.name)), default=0)
 
 
 def resume_large(server: LiveServer, account: Account, this: Round) -> int:
