@@ -40,8 +40,8 @@ class Row:
         return self.needs not in target.lacks and not (self.needs == "tls" and target.tls_port is None)
 
     def ratio(self, ours: float, theirs: float) -> float:
-        """How much better ours is: above 1 we are ahead. Of time or memory, less than 1 ms or KiB is not told apart."""
-        return ours / theirs if self.more_is_better else theirs / max(ours, 1.0)
+        """How much better ours is: above 1 we are ahead."""
+        return ours / theirs if self.more_is_better else theirs / max(ours, 1e-9)
 
 
 def all_rows(load: Load, workspace: Path) -> list[Row]:

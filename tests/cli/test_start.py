@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import click
 import pytest
 
+from homeport.cli import start
+from homeport.cli.main import cli
 from homeport.cli.start import server_of
+from homeport.client.url import SCHEME_PORTS
 
 BEGUN = [
     ("put a hp://alice@host/", ("host", 2120)),
@@ -47,3 +51,9 @@ def test_a_plain_place_has_a_head_start(line: str, server: tuple[str, int]) -> N
 @pytest.mark.parametrize("line", NOT_BEGUN)
 def test_anything_unusual_has_none(line: str) -> None:
     assert server_of(line.split()) is None
+
+
+def test_what_is_said_twice_is_the_same() -> None:
+    """To load the command line and its URLs first would take the head start away."""
+    assert set(cli.list_commands(click.Context(cli))) >= start._GO_THERE
+    assert SCHEME_PORTS["hp"] == start._PORT

@@ -12,9 +12,7 @@ from typing import NoReturn
 
 _MARK = "hp://"
 _PORT = 2120
-_GO_THERE = frozenset(
-    {"ls", "get", "put", "sync", "cat", "mkdir", "mv", "rm", "stat", "hash", "df", "shell"}
-)  # fmt: skip
+_GO_THERE = frozenset({"ls", "get", "put", "sync", "cat", "mkdir", "mv", "rm", "stat", "hash", "df", "shell"})
 # New objects before they are searched for circles: a command makes none to speak of, and ends soon.
 _SEARCHED_AFTER = 50_000
 _HELP = frozenset({"-h", "--help"})

@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Self
 
 from homeport.config.model import LimitSettings, LoginSettings, Settings
+from homeport.config.processors import processors
 from homeport.core.accounts import Account, Accounts
 from homeport.core.audit import AuditLog
 from homeport.core.audit_events import QuotaDrift, Who
 from homeport.core.count import Count
 from homeport.core.digests import DigestStore
 from homeport.core.durability import Durability, Policy
+from homeport.core.growing_digest import Beside
 from homeport.core.home import HomeServices, Modes
 from homeport.core.jail import Jail
 from homeport.core.key_login import KeyLogin
@@ -134,6 +136,7 @@ class Services:
             audit=self.audit,
             durability=self.durability,
             modes=Modes(storage.file_mode, storage.directory_mode),
+            beside=Beside(processors()),
         )
 
     @cached_property
